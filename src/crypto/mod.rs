@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Typed cryptography and proofs that checks were made.

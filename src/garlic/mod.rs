@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! End-to-end encrypted sessions between destinations.

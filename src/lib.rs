@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//! Samovar: an embeddable I2P router with the SAMv3 bridge as its front door.
+
+pub mod base;
+pub mod crypto;
+pub mod destination;
+pub mod garlic;
+pub mod netdb;
+pub mod router;
+pub mod sam;
+pub mod stream;
+pub mod transport;
+pub mod tunnel;
+pub mod wire;

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Who exists, and how good they are.

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Composition root: starts the rooms, wires the queues, keeps the state on disk.

@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! The SAMv3 text protocol on top of destinations.

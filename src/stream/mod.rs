@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! TCP-like streams over lossy packets.

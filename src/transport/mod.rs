@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+//! Authenticated links to other routers.
