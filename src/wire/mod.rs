@@ -1,2 +1,53 @@
 // SPDX-License-Identifier: MIT
 //! Byte layouts: every structure of the protocol, decoded without trust and encoded without failure.
+//!
+//! No policy and no cryptography live here. Decoders consume a [`Reader`], check every length and count
+//! before they allocate, and answer a [`DecodeError`] that names the rule that was broken. Signed
+//! structures keep the bytes they came in, so that signatures are verified over what was received.
+
+pub mod b32;
+pub mod b64;
+mod error;
+pub mod i2np;
+mod identity;
+mod ids;
+mod lease_set;
+mod mapping;
+mod reader;
+mod router_info;
+mod sig_type;
+
+pub use error::DecodeError;
+pub use i2np::{
+    DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, I2np, I2npKind, LookupKind,
+    ReplyEncryption, StoreData, TunnelGateway,
+};
+pub use identity::{CRYPTO_X25519, Destination, KeysAndCert, RouterIdentity};
+pub use ids::{DestHash, Hash, MessageId, RouterHash, TunnelId};
+pub use lease_set::{
+    EncryptedLeaseSet, LEASE_SET_MAX, LEASES_MAX, Lease, Lease2, LeaseSet1, LeaseSet2, LeaseSetKey,
+    OfflineSignature,
+};
+pub use mapping::Mapping;
+pub use reader::{Reader, Wire};
+pub use router_info::{Caps, ROUTER_INFO_MAX, RouterAddress, RouterInfo, RouterVersion};
+pub use sig_type::SigType;
+
+/// A structure that carries its signer's key and a signature over its own bytes.
+///
+/// Only `crypto` turns one into a `Verified<T>`, and only that is stored anywhere.
+pub trait SelfSigned {
+    /// Signature type and public key that must have signed.
+    fn signer(&self) -> (SigType, &[u8]);
+    /// The signed bytes, in pieces that are hashed one after the other (a LeaseSet2 has its store type in front).
+    fn signed_parts(&self) -> Vec<&[u8]>;
+    /// The signature.
+    fn signature(&self) -> &[u8];
+    /// A further signature that must hold first: (type, key, message, signature), for offline-signed keys.
+    fn authorisation(&self) -> Option<(SigType, &[u8], Vec<u8>, &[u8])> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
