@@ -7,7 +7,7 @@
 //!
 //! Spec: ECIES-X25519-AEAD-Ratchet, "Payload"; I2NP, "Garlic Clove Delivery Instructions".
 
-use super::{DecodeError, DestHash, MessageId, Reader, RouterHash, TunnelId, Wire};
+use super::{DecodeError, DestHash, I2npKind, MessageId, Reader, RouterHash, TunnelId, Wire};
 
 /// Bytes in front of every block: type and length.
 pub const BLOCK_HEADER_LEN: usize = 3;
@@ -101,7 +101,7 @@ pub struct Clove<'a> {
     /// Where it goes.
     pub delivery: Delivery,
     /// I2NP message type. Not narrowed here: what is allowed depends on who opened the message.
-    pub kind: u8,
+    pub kind: I2npKind,
     /// I2NP message id.
     pub id: MessageId,
     /// Expiry in Unix seconds.
@@ -120,7 +120,7 @@ impl Clove<'_> {
     pub fn encode_header(&self, body: usize, w: &mut Vec<u8>) {
         put_header(CLOVE, self.delivery.len() + 9 + body, w);
         self.delivery.encode(w);
-        w.push(self.kind);
+        w.push(self.kind.0);
         w.extend_from_slice(&self.id.0.to_be_bytes());
         w.extend_from_slice(&self.expires_s.to_be_bytes());
     }
@@ -149,7 +149,9 @@ impl NextKey {
     pub fn encode_block(&self, w: &mut Vec<u8>) {
         put_header(NEXT_KEY, self.block_len() - BLOCK_HEADER_LEN, w);
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        w.push(flag(self.key.is_some(), KEY_PRESENT) | flag(self.reverse, REVERSE) | flag(self.request, REQUEST));
+        w.push(
+            flag(self.key.is_some(), KEY_PRESENT) | flag(self.reverse, REVERSE) | flag(self.request, REQUEST),
+        );
         w.extend_from_slice(&self.key_id.to_be_bytes());
         if let Some(key) = &self.key {
             w.extend_from_slice(key);
@@ -184,7 +186,10 @@ impl<'a> Acks<'a> {
     /// The entries in order.
     pub fn iter(&self) -> impl Iterator<Item = Ack> + use<'a> {
         let (entries, _) = self.0.as_chunks::<4>();
-        entries.iter().map(|[a, b, c, d]| Ack { set: u16::from_be_bytes([*a, *b]), index: u16::from_be_bytes([*c, *d]) })
+        entries.iter().map(|[a, b, c, d]| Ack {
+            set: u16::from_be_bytes([*a, *b]),
+            index: u16::from_be_bytes([*c, *d]),
+        })
     }
 }
 
@@ -223,7 +228,7 @@ impl<'a> Block<'a> {
             ACK_REQUEST => Self::AckRequest,
             CLOVE => Self::Clove(Clove {
                 delivery: Delivery::decode(&mut r)?,
-                kind: r.u8()?,
+                kind: I2npKind(r.u8()?),
                 id: MessageId(r.u32()?),
                 expires_s: r.u32()?,
                 body: r.take_rest(),

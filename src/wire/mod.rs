@@ -8,6 +8,7 @@
 pub mod b32;
 pub mod b64;
 mod error;
+pub mod garlic;
 pub mod i2np;
 mod identity;
 mod ids;

@@ -3,7 +3,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn clove(delivery: Delivery, body: &[u8]) -> Clove<'_> {
-    Clove { delivery, kind: 20, id: MessageId(7), expires_s: 1_767_225_660, body }
+    Clove { delivery, kind: I2npKind(20), id: MessageId(7), expires_s: 1_767_225_660, body }
 }
 
 fn deliveries() -> [Delivery; 4] {
