@@ -7,6 +7,7 @@
 
 pub mod b32;
 pub mod b64;
+pub mod build_record;
 mod error;
 pub mod garlic;
 pub mod i2np;
