@@ -15,6 +15,7 @@ mod identity;
 mod ids;
 mod lease_set;
 mod mapping;
+pub mod ntcp2_block;
 mod reader;
 mod router_info;
 mod sig_type;
