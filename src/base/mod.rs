@@ -1,2 +1,29 @@
 // SPDX-License-Identifier: MIT
 //! What code may ask of the world: time, randomness, network, queues, timers.
+//!
+//! Nothing here is global. A process holds many routers, each with its own clock, seed and counters.
+
+mod clock;
+mod fault;
+mod map;
+pub mod metrics;
+mod net;
+pub mod pipe;
+mod queue;
+mod rng;
+mod tasks;
+mod timers;
+
+pub use clock::{Clock, Mono, Now};
+pub use fault::Fault;
+pub use map::{KeyedState, Map, Set, map, set};
+pub use metrics::Counter;
+pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};
+pub use pipe::Doorbell;
+pub use queue::{Queue, QueueReceiver, QueueSender};
+pub use rng::Rng;
+pub use tasks::Tasks;
+pub use timers::TimerQueue;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//! Time as a value. Engines get a [`Now`] with every call and never ask for one.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Monotonic time in microseconds since the router started.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// A time that never comes.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// From milliseconds since start.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(ms.saturating_mul(1000))
+    }
+    /// From seconds since start.
+    pub const fn from_secs(s: u64) -> Self {
+        Self(s.saturating_mul(1_000_000))
+    }
+    /// Milliseconds since start.
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1000
+    }
+    /// Time since `earlier`, zero if it is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+    /// This much later; saturates at [`Self::NEVER`].
+    pub fn after(self, d: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(d.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Add<Duration> for Mono {
+    type Output = Self;
+    fn add(self, d: Duration) -> Self {
+        self.after(d)
+    }
+}
+
+impl Sub for Mono {
+    type Output = Duration;
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+impl fmt::Debug for Mono {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}s", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// One reading of both clocks, taken once per turn of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Now {
+    /// For every timer and duration.
+    pub mono: Mono,
+    /// Milliseconds since 1970, corrected by the router's offset: only for what goes on the wire or comes from it.
+    pub wall_ms: u64,
+}
+
+impl Now {
+    /// Seconds since 1970, as the 4-byte fields hold them.
+    pub fn wall_s(&self) -> u32 {
+        u32::try_from(self.wall_ms / 1000).unwrap_or(u32::MAX)
+    }
+
+    /// Both clocks moved on by `d`.
+    pub fn later(&self, d: Duration) -> Self {
+        let ms = u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self { mono: self.mono.after(d), wall_ms: self.wall_ms.saturating_add(ms) }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wall {
+    /// Read the system's clock each time, so that a suspend or a step of the clock is seen.
+    System,
+    /// Milliseconds since 1970 at the origin; moves with the monotonic clock. For simulated worlds.
+    Fixed(u64),
+}
+
+/// Source of time of one router: tokio's clock (which a test can pause) and wall time with an offset of the router's own.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    origin: tokio::time::Instant,
+    wall: Wall,
+    offset_ms: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The machine's clocks.
+    pub fn system() -> Self {
+        Self { origin: tokio::time::Instant::now(), wall: Wall::System, offset_ms: Arc::default() }
+    }
+
+    /// A wall clock that starts at `wall_ms` and moves with tokio's (paused or running) time.
+    pub fn starting_at(wall_ms: u64) -> Self {
+        Self { origin: tokio::time::Instant::now(), wall: Wall::Fixed(wall_ms), offset_ms: Arc::default() }
+    }
+
+    /// Reads both clocks.
+    #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
+    pub fn now(&self) -> Now {
+        let mono = Mono(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let base = match self.wall {
+            Wall::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            }
+            Wall::Fixed(start) => start.saturating_add(mono.as_millis()),
+        };
+        Now { mono, wall_ms: base.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)) }
+    }
+
+    /// Corrects the wall clock by `ms` from now on.
+    pub fn adjust(&self, ms: i64) {
+        self.offset_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Waits until `at`; for `None` or [`Mono::NEVER`] for ever.
+    pub async fn sleep_until(&self, at: Option<Mono>) {
+        match at {
+            Some(at) if at != Mono::NEVER => {
+                tokio::time::sleep_until(self.origin + Duration::from_micros(at.0)).await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}

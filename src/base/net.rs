@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+//! The network as a value, so that a whole network of routers can run in one process.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A byte stream in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Makes dropping the stream an abrupt end (a TCP reset) instead of an orderly one.
+    fn reset_on_close(&self);
+}
+
+/// An open connection.
+pub struct Connection {
+    /// The bytes.
+    pub stream: Box<dyn Duplex>,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+}
+
+/// Takes connections in.
+pub trait Listener: Send {
+    /// Waits for the next connection.
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>>;
+    /// Where it listens, with the port that the system chose for 0.
+    fn local_addr(&self) -> SocketAddr;
+}
+
+/// What a router may do with a network.
+pub trait Net: Send + Sync {
+    /// Connects to `to`, from address `from` if given.
+    fn connect(&self, to: SocketAddr, from: Option<IpAddr>) -> BoxFuture<'_, io::Result<Connection>>;
+    /// Listens at `at`.
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>>;
+}
+
+/// The machine's TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpNet;
+
+impl Duplex for tokio::net::TcpStream {
+    fn reset_on_close(&self) {
+        let _ = socket2::SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+impl Duplex for tokio::io::DuplexStream {
+    fn reset_on_close(&self) {}
+}
+
+fn opened(stream: tokio::net::TcpStream) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+    Ok(Connection { stream: Box::new(stream), local, remote })
+}
+
+impl Net for TcpNet {
+    fn connect(&self, to: SocketAddr, from: Option<IpAddr>) -> BoxFuture<'_, io::Result<Connection>> {
+        Box::pin(async move {
+            let socket = match to {
+                SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+            };
+            if let Some(ip) = from.filter(|ip| ip.is_ipv4() == to.is_ipv4()) {
+                socket.bind(SocketAddr::new(ip, 0))?;
+            }
+            opened(socket.connect(to).await?)
+        })
+    }
+
+    fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = tokio::net::TcpListener::bind(at).await?;
+            let local = listener.local_addr()?;
+            Ok(Box::new(TcpListener { listener, local }) as Box<dyn Listener>)
+        })
+    }
+}
+
+struct TcpListener {
+    listener: tokio::net::TcpListener,
+    local: SocketAddr,
+}
+
+impl Listener for TcpListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
+        Box::pin(async move { opened(self.listener.accept().await?.0) })
+    }
+    fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+//! Owned tasks: every spawn is counted, can be cancelled, and is waited for at the end.
+
+use std::future::Future;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The tasks of one router. Clones are the same group.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    token: CancellationToken,
+    runtime: Handle,
+}
+
+/// Notices a panic while the task's future is dropped.
+struct Watch {
+    name: &'static str,
+    stop: Option<CancellationToken>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.name, "a task panicked; this is a bug, please report it");
+            if let Some(token) = &self.stop {
+                token.cancel();
+            }
+        }
+    }
+}
+
+impl Tasks {
+    /// A new group on the runtime of the caller.
+    pub fn new() -> Self {
+        Self { tracker: TaskTracker::new(), token: CancellationToken::new(), runtime: Handle::current() }
+    }
+
+    /// Runs `future` until it ends or the group is stopped. A panic in it costs only this task.
+    pub fn spawn<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.start(Watch { name, stop: None }, future);
+    }
+
+    /// As [`Self::spawn`], but the router cannot do without it: a panic stops the whole group.
+    pub fn spawn_core<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.start(Watch { name, stop: Some(self.token.clone()) }, future);
+    }
+
+    fn start<F>(&self, watch: Watch, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let token = self.token.clone();
+        let guarded = async move {
+            let _watch = watch;
+            tokio::select! { biased;
+                () = token.cancelled() => {}
+                () = future => {}
+            }
+        };
+        self.tracker.spawn_on(guarded, &self.runtime);
+    }
+
+    /// Runs `future` without the group's cancellation: it watches [`Self::token`] itself to end in order.
+    pub fn spawn_graceful<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let watch = Watch { name, stop: Some(self.token.clone()) };
+        let guarded = async move {
+            let _watch = watch;
+            future.await;
+        };
+        self.tracker.spawn_on(guarded, &self.runtime);
+    }
+
+    /// The group's token.
+    pub const fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Tells every task to end.
+    pub fn stop(&self) {
+        self.token.cancel();
+    }
+
+    /// Waits until every task has ended; call [`Self::stop`] first.
+    pub async fn finished(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// Number of tasks that run.
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether none run.
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
