@@ -1,2 +1,17 @@
 // SPDX-License-Identifier: MIT
-//! Who exists, and how good they are.
+//! Who exists, and how good they are: the network database, our profiles of its routers, and lookups in it.
+//!
+//! Engines only; the task that hosts [`Engine`] lives in `router`. Other rooms see routers through [`PeerView`]
+//! snapshots. A destination looks up and publishes lease sets with the engines of [`client`], through its own
+//! tunnels and never through this database, so that what came down a client tunnel cannot be told from outside.
+//! Spec: network database; I2NP database messages.
+
+mod facts;
+mod routing;
+mod standing;
+mod view;
+
+pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact};
+pub use routing::{Distance, RoutingKey, closest, day_number, neighbour_day};
+pub use standing::{Report, Standing, Tier};
+pub use view::{PeerEntry, PeerView, ViewPolicy};
