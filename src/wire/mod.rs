@@ -19,6 +19,7 @@ pub mod ntcp2_block;
 mod reader;
 mod router_info;
 mod sig_type;
+pub mod tunnel_data;
 
 pub use error::DecodeError;
 pub use i2np::{
