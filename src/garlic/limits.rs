@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//! Bounds of one destination's sessions.
+
+/// Bounds of one destination's sessions. The defaults hold a busy server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most remotes at once; beyond, the one that has been silent longest goes. Default 2,048.
+    pub sessions: usize,
+    /// Most tags listened for, of all sessions; beyond, the tag set that has been silent longest goes.
+    /// About 40 bytes each. Default 65,536.
+    pub tags: usize,
+    /// Most one-time reply tags; beyond, registering drops the one that ends first. Default 256.
+    pub reply_tags: usize,
+    /// New Sessions of ours that wait for a reply, for each remote; beyond, the oldest goes. Default 8.
+    pub pending_per_remote: usize,
+    /// Payloads that wait for a remote's first answer; beyond, sealing fails. Default 24, which is what a
+    /// fresh tag window takes at once.
+    pub held_per_remote: usize,
+    /// New Sessions decrypted per second, sustained. Default 50.
+    pub new_sessions_per_s: u32,
+    /// New Sessions decrypted in a burst. Default 200.
+    pub new_sessions_burst: u32,
+    /// Ephemeral keys remembered against replays; beyond, the oldest goes. Default 20,000.
+    pub replay_entries: usize,
+    /// Most messages in flight beyond what the remote is known to have received. Default 160, the window of Java.
+    pub in_flight: u16,
+    /// Index at which we start a Diffie-Hellman step. Default 16,384.
+    pub ratchet_after: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 2048,
+            tags: 65_536,
+            reply_tags: 256,
+            pending_per_remote: 8,
+            held_per_remote: 24,
+            new_sessions_per_s: 50,
+            new_sessions_burst: 200,
+            replay_entries: 20_000,
+            in_flight: 160,
+            ratchet_after: 16_384,
+        }
+    }
+}
