@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#![allow(clippy::unwrap_used, reason = "tests")]
+use super::*;
+
+const PORTS: Ports = Ports { from: 7000, to: 80 };
+/// "hello" from port 7000 to port 80, streaming, stored: made with an independent gzip implementation.
+const HELLO: &str = "1f8b08001b5800500206010500faff68656c6c6f86a6103605000000";
+
+fn hex(text: &str) -> Vec<u8> {
+    text.as_bytes().chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn stored_form_matches_the_vector() {
+    assert_eq!(encode_stored(PROTOCOL_STREAMING, PORTS, b"hello"), hex(HELLO));
+    let bytes = hex(HELLO);
+    let got = decode(&bytes, 100).unwrap();
+    assert_eq!((got.protocol, got.ports), (PROTOCOL_STREAMING, PORTS));
+    assert!(matches!(got.data, Cow::Borrowed(b"hello")));
+}
+
+#[test]
+fn every_length_round_trips_in_both_forms() {
+    for len in [0, 1, 4, 23, 500, 1834, 32_768, 65_535, 65_536, 200_000] {
+        let data: Vec<u8> = (0..len).map(|i| (i % 32) as u8).collect();
+        for bytes in [encode_stored(18, PORTS, &data), encode_compressed(18, PORTS, &data)] {
+            assert!(bytes.len() >= MEMBER_MIN);
+            let got = decode(&bytes, 200_000).unwrap();
+            assert_eq!(got.data, data);
+            assert_eq!(got.ports, PORTS);
+        }
+    }
+    assert!(encode_compressed(6, PORTS, &[7; 400]).len() < 60);
+}
+
+#[test]
+fn incompressible_and_tiny_payloads_are_stored() {
+    assert_eq!(encode_compressed(6, PORTS, b"").len(), 23);
+    let noise: Vec<u8> = (0..300u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    assert_eq!(encode_compressed(6, PORTS, &noise).len(), 323);
+}
+
+#[test]
+fn damage_and_bombs_are_refused() {
+    let bytes = hex(HELLO);
+    for cut in 0..bytes.len() {
+        assert!(decode(&bytes[..cut], 100).is_err(), "cut {cut}");
+    }
+    for at in (0..4).chain(10..bytes.len()) {
+        let mut bad = bytes.clone();
+        bad[at] ^= 0x40;
+        assert!(decode(&bad, 100).is_err(), "flip at {at}");
+    }
+    let mut long = bytes.clone();
+    long.push(0);
+    assert!(decode(&long, 100).is_err());
+    let bomb = encode_compressed(18, PORTS, &vec![0; 1 << 20]);
+    assert!(matches!(decode(&bomb, 65_536), Err(DecodeError::Count { .. })));
+    // A bomb that lies about its size ends at the size it claims.
+    let mut liar = bomb;
+    let at = liar.len() - 4;
+    liar[at..].copy_from_slice(&100u32.to_le_bytes());
+    assert!(decode(&liar, 65_536).is_err());
+    assert!(matches!(decode(&bytes, 4), Err(DecodeError::Count { .. })));
+}
