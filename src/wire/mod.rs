@@ -10,6 +10,7 @@ pub mod b64;
 pub mod build_record;
 mod error;
 pub mod garlic;
+pub mod i2cp_gzip;
 pub mod i2np;
 mod identity;
 mod ids;
@@ -20,6 +21,7 @@ mod reader;
 mod router_info;
 mod sig_type;
 pub mod tunnel_data;
+pub mod stream_packet;
 
 pub use error::DecodeError;
 pub use i2np::{
@@ -36,6 +38,7 @@ pub use mapping::Mapping;
 pub use reader::{Reader, Wire};
 pub use router_info::{Caps, ROUTER_INFO_MAX, RouterAddress, RouterInfo, RouterVersion};
 pub use sig_type::SigType;
+pub use stream_packet::StreamPacket;
 
 /// A structure that carries its signer's key and a signature over its own bytes.
 ///
