@@ -49,7 +49,6 @@ impl Cipher {
     /// leaves in the clear.
     pub fn seal_slice(&self, nonce: u64, ad: &[u8], buf: &mut [u8]) {
         let Some((plain, tail)) = buf.split_last_chunk_mut::<TAG_LEN>() else {
-            debug_assert!(false, "no room for the tag");
             buf.fill(0);
             return;
         };

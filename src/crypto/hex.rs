@@ -16,9 +16,6 @@ pub(super) const fn hex<const N: usize>(digits: &str) -> [u8; N] {
 
 /// The value of one digit.
 const fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        _ => panic!("not a hexadecimal digit"),
-    }
+    assert!(matches!(digit, b'0'..=b'9' | b'a'..=b'f'), "not a hexadecimal digit");
+    if digit <= b'9' { digit - b'0' } else { digit - b'a' + 10 }
 }
