@@ -1,2 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! One local identity: its sessions, streams, leases and paths.
+//! One local destination: its sessions, streams, leases and paths, and the handles that programs hold.
+//!
+//! Each destination is one task around one [`engine::Engine`]. Programs talk to it through [`Session`] and
+//! [`I2pStream`]; the SAM server does the same and knows nothing else.
+
+mod config;
+mod error;
+mod handles;
+mod keys;
+
+pub use config::{ConnectOptions, SessionConfig, StreamOptions};
+pub use error::{Error, ErrorKind};
+pub use handles::{I2pStream, Incoming, Listener, Session, SessionStatus, StreamStatus, Target};
+pub use keys::DestinationKeys;

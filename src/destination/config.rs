@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//! Settings of a session and of a stream. Values out of range are clamped, as session options always were.
+
+use super::DestinationKeys;
+use crate::tunnel::PoolConfig;
+use std::time::Duration;
+
+/// Streaming settings of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Longest wait for an answer to a connection request. Default 60 s.
+    pub connect_timeout: Duration,
+    /// Most packets in flight for a stream, 1 to 512. Default 512.
+    pub max_window: u32,
+    /// Whether pings are answered. Default true.
+    pub answer_pings: bool,
+    /// Streams open at once, both ways. Default 2,048.
+    pub max_streams: usize,
+    /// `i2cp.gzip`: compress what is worth it. Off sends stored blocks only. Default true.
+    pub compress: bool,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(60),
+            max_window: 512,
+            answer_pings: true,
+            max_streams: 2048,
+            compress: true,
+        }
+    }
+}
+
+/// What a session shall be.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// The destination's keys; `None`: fresh ones that die with the session.
+    pub keys: Option<DestinationKeys>,
+    /// Tunnels. Default three hops, two each way.
+    pub tunnels: PoolConfig,
+    /// Streams.
+    pub streams: StreamOptions,
+    /// `i2cp.dontPublishLeaseSet`: only those whom we call can call back.
+    pub unpublished: bool,
+    /// A name for logs and status.
+    pub nickname: String,
+}
+
+impl SessionConfig {
+    /// A destination that dies with the session.
+    pub fn transient() -> Self {
+        Self::default()
+    }
+
+    /// A destination with keys of its own.
+    pub fn with_keys(keys: DestinationKeys) -> Self {
+        Self { keys: Some(keys), ..Self::default() }
+    }
+
+    /// Sets hops and number of tunnels for both directions: 0 to 7 hops, 1 to 16 tunnels.
+    #[must_use]
+    pub const fn tunnels(mut self, hops: u8, quantity: u8) -> Self {
+        let hops = if hops > 7 { 7 } else { hops };
+        let quantity = match quantity {
+            0 => 1,
+            17.. => 16,
+            n => n,
+        };
+        self.tunnels = PoolConfig::symmetric(hops, quantity);
+        self
+    }
+
+    /// Sets the name for logs and status.
+    #[must_use]
+    pub fn nickname(mut self, name: impl Into<String>) -> Self {
+        self.nickname = name.into();
+        self
+    }
+}
+
+/// Settings of one outgoing stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ConnectOptions {
+    /// Our port, 0 if none.
+    pub from_port: u16,
+    /// The peer's port, 0 if none.
+    pub to_port: u16,
+    /// Overrides the session's connect timeout.
+    pub timeout: Option<Duration>,
+}

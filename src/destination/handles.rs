@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+//! Handles of a session: cheap to clone, useful from any task, harmless after the session's end.
+
+use super::{ConnectOptions, Error, ErrorKind};
+use crate::base::QueueSender;
+use crate::base::pipe;
+use crate::wire::{DestHash, Destination};
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Whom to call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A whole destination.
+    Destination(Destination),
+    /// The hash of a `.b32.i2p` name.
+    Hash(DestHash),
+}
+
+impl Target {
+    /// The hash of the destination.
+    pub const fn hash(&self) -> DestHash {
+        match self {
+            Self::Destination(d) => d.hash(),
+            Self::Hash(h) => *h,
+        }
+    }
+
+    /// Reads a base64 destination or a `.b32.i2p` name (52 characters), in either case. Host names need an address
+    /// book: use `Router::resolve`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidTarget`] for everything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let bad = || Error::new(ErrorKind::InvalidTarget, "not a destination or name");
+        let lower = text.to_ascii_lowercase();
+        if let Some(name) = lower.strip_suffix(".b32.i2p") {
+            let hash = crate::wire::b32::decode(name).and_then(|b| b.try_into().ok()).ok_or_else(bad)?;
+            return Ok(Self::Hash(DestHash(hash)));
+        }
+        Destination::from_base64(text.strip_suffix(".i2p").unwrap_or(text)).map(Self::Destination).map_err(|_| bad())
+    }
+}
+
+impl From<Destination> for Target {
+    fn from(d: Destination) -> Self {
+        Self::Destination(d)
+    }
+}
+
+impl From<DestHash> for Target {
+    fn from(h: DestHash) -> Self {
+        Self::Hash(h)
+    }
+}
+
+/// What a handle asks of the destination's task.
+pub(crate) enum Command {
+    Connect { target: Target, options: ConnectOptions, reply: oneshot::Sender<Result<I2pStream, Error>> },
+    Accept { port: Option<u16>, reply: oneshot::Sender<Result<Incoming, Error>> },
+    Lookup { hash: DestHash, reply: oneshot::Sender<Result<Destination, Error>> },
+    Status { reply: oneshot::Sender<SessionStatus> },
+}
+
+/// A stream that a peer opened to us.
+#[derive(Debug)]
+pub struct Incoming {
+    /// The bytes.
+    pub stream: I2pStream,
+}
+
+/// One destination with its tunnels. Clones are the same session.
+///
+/// The session ends when [`Session::close`] is called, when its last handle is dropped, or with the router.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    destination: Destination,
+    nickname: String,
+    commands: QueueSender<Command>,
+    /// Cancelled to end the session.
+    stop: CancellationToken,
+    /// Cancelled by the task when it has ended.
+    ended: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Session {
+    pub(crate) fn new(
+        destination: Destination,
+        nickname: String,
+        commands: QueueSender<Command>,
+        stop: CancellationToken,
+        ended: CancellationToken,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { destination, nickname, commands, stop, ended }) }
+    }
+
+    /// Our destination.
+    pub fn destination(&self) -> &Destination {
+        &self.inner.destination
+    }
+
+    /// The name given in the configuration.
+    pub fn nickname(&self) -> &str {
+        &self.inner.nickname
+    }
+
+    async fn ask<T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Command,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        if !self.inner.commands.send(make(reply)).await {
+            return Err(Error::closed());
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::closed()))
+    }
+
+    /// Opens a stream. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; the explanation names the cause.
+    pub async fn connect(&self, to: impl Into<Target>) -> Result<I2pStream, Error> {
+        self.connect_with(to, ConnectOptions::default()).await
+    }
+
+    /// Opens a stream with ports or a timeout of its own.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(&self, to: impl Into<Target>, options: ConnectOptions) -> Result<I2pStream, Error> {
+        let target = to.into();
+        self.ask(|reply| Command::Connect { target, options, reply }).await
+    }
+
+    /// Waits for a peer's stream, to any port. Any number of calls may wait; they are served first come, first
+    /// served, and a call whose future was dropped is skipped without losing a peer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when the session ends.
+    pub async fn accept(&self) -> Result<Incoming, Error> {
+        self.ask(|reply| Command::Accept { port: None, reply }).await
+    }
+
+    /// As [`Self::accept`], for streams to `port` alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when the session ends.
+    pub async fn accept_on(&self, port: u16) -> Result<Incoming, Error> {
+        self.ask(|reply| Command::Accept { port: Some(port), reply }).await
+    }
+
+    /// An endless source of peers' streams; port 0 takes every port.
+    pub fn listen(&self, port: u16) -> Listener {
+        Listener { session: self.clone(), port: (port != 0).then_some(port) }
+    }
+
+    /// Asks the netDb, through this session's own tunnels, for the destination behind a hash.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LeaseSetNotFound`] and what can go wrong on the way.
+    pub async fn lookup(&self, hash: DestHash) -> Result<Destination, Error> {
+        self.ask(|reply| Command::Lookup { hash, reply }).await
+    }
+
+    /// What the session is doing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when the session has ended.
+    pub async fn status(&self) -> Result<SessionStatus, Error> {
+        let (reply, answer) = oneshot::channel();
+        if !self.inner.commands.send(Command::Status { reply }).await {
+            return Err(Error::closed());
+        }
+        answer.await.map_err(|_| Error::closed())
+    }
+
+    /// Ends the session: streams are reset, tunnels are given up. Returns when all of that is done.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
+        self.inner.ended.cancelled().await;
+    }
+
+    /// Whether the session has ended or is about to.
+    pub fn is_closed(&self) -> bool {
+        self.inner.stop.is_cancelled() || self.inner.ended.is_cancelled()
+    }
+
+    /// Waits for the end of the session, whoever ends it.
+    pub async fn closed(&self) {
+        self.inner.ended.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({})", self.inner.destination.b32())
+    }
+}
+
+/// Takes streams of peers.
+#[derive(Debug)]
+pub struct Listener {
+    session: Session,
+    port: Option<u16>,
+}
+
+impl Listener {
+    /// The next stream.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when the session ends.
+    pub async fn accept(&mut self) -> Result<I2pStream, Error> {
+        let incoming = match self.port {
+            None => self.session.accept().await?,
+            Some(port) => self.session.accept_on(port).await?,
+        };
+        Ok(incoming.stream)
+    }
+}
+
+/// A stream over I2P: tokio's `AsyncRead` and `AsyncWrite`.
+///
+/// Reading ends with `Ok(0)` after the peer's orderly close and with an error after a reset or a loss. `shutdown`
+/// sends what was written and then a close; dropping does the same in the background.
+pub struct I2pStream {
+    reader: pipe::Reader,
+    writer: pipe::Writer,
+    peer: Destination,
+    local_port: u16,
+    remote_port: u16,
+}
+
+impl I2pStream {
+    pub(crate) const fn new(
+        reader: pipe::Reader,
+        writer: pipe::Writer,
+        peer: Destination,
+        local_port: u16,
+        remote_port: u16,
+    ) -> Self {
+        Self { reader, writer, peer, local_port, remote_port }
+    }
+
+    /// The other end.
+    pub const fn peer(&self) -> &Destination {
+        &self.peer
+    }
+
+    /// Our port.
+    pub const fn local_port(&self) -> u16 {
+        self.local_port
+    }
+
+    /// The peer's port.
+    pub const fn remote_port(&self) -> u16 {
+        self.remote_port
+    }
+
+    /// Ends the stream abruptly: the peer gets a reset, what was not sent is lost.
+    pub fn reset(self) {
+        self.writer.abort();
+    }
+
+    /// The two directions as values of their own, for use from two tasks.
+    pub fn into_split(self) -> (pipe::Reader, pipe::Writer) {
+        (self.reader, self.writer)
+    }
+}
+
+impl AsyncRead for I2pStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reader).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for I2pStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_shutdown(cx)
+    }
+}
+
+impl fmt::Debug for I2pStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "I2pStream({}:{})", self.peer.b32(), self.remote_port)
+    }
+}
+
+/// What a session is doing, for status pages.
+#[derive(Clone, Debug, Default)]
+pub struct SessionStatus {
+    /// Name given in the configuration.
+    pub nickname: String,
+    /// The destination's `.b32.i2p` name.
+    pub b32: String,
+    /// Age of the session.
+    pub age: Duration,
+    /// Hops (shortened hashes) and age of each inbound tunnel.
+    pub inbound: Vec<(Vec<String>, Duration)>,
+    /// The same for outbound tunnels.
+    pub outbound: Vec<(Vec<String>, Duration)>,
+    /// Whether a floodfill has confirmed the lease set.
+    pub published: bool,
+    /// Calls of accept that wait.
+    pub waiting_accepts: usize,
+    /// Peers that wait for an accept.
+    pub waiting_peers: usize,
+    /// Remote destinations with a garlic session.
+    pub garlic_sessions: usize,
+    /// Open streams.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// What a stream is doing.
+#[derive(Clone, Debug, Default)]
+pub struct StreamStatus {
+    /// The peer's `.b32.i2p` name.
+    pub peer: String,
+    /// Smoothed round trip time, if measured.
+    pub rtt: Option<Duration>,
+    /// Packets allowed in flight.
+    pub window: u32,
+    /// Bytes sent and acknowledged.
+    pub sent: u64,
+    /// Bytes received in order.
+    pub received: u64,
+    /// Packets sent again.
+    pub resent: u64,
+}
