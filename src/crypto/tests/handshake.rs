@@ -56,7 +56,14 @@ fn ntcp2_handshake_follows_the_reference() {
 
     let part1 = state.encrypt_and_hash(&alice_static.public().0);
     assert_eq!(part1.len(), 48);
+    assert_eq!(part1[..16], hex("f39bd57b8e0946a8d06ecc8f6d27abdf")[..]);
     state.mix_key(&alice_static.dh(&bob.public()).unwrap());
+    let mut part2 = hex("02 01f5 00");
+    part2.extend((0..500).map(|i| i as u8));
+    let digest = sha256(&[&state.encrypt_and_hash(&part2)]);
+    assert_eq!(digest, arr("e3ed95b28cbe4d48ecf808a5ebc64d1e7f8dccc00de0cf2927db51c95afd2a1f"));
+    assert_eq!(*state.h(), arr("2c55bf6ed7d70855fe94cf9a9b43c7b92ff7d742b05001ce694ecf19b19f05a3"));
+    assert_eq!(*state.ck(), arr("b4cf23f8636ec5cf579124c665d0198f9ff300d30abd9ca84bca8d12ecffc6de"));
 }
 
 #[test]
@@ -205,6 +212,26 @@ fn endpoint_record_follows_the_reference() {
     let (key, tag) = keys.garlic.as_ref().unwrap();
     assert_eq!(key[..], hex("3aab6fe61e99ba598f474b64d44143ec277f03c83c2d7ad02c58bfa6fab1f963")[..]);
     assert_eq!(tag[..], hex("5afb603573d97872")[..]);
+}
+
+#[test]
+fn long_record_follows_the_reference() {
+    let (hop, ephemeral) = (X25519Secret::from_bytes([0x11; 32]), X25519Secret::from_bytes([0x22; 32]));
+    let mut clear = hex("0102030405060708");
+    for (byte, count) in [(0x33, 32), (0x55, 32), (0x66, 32), (0x77, 32), (0x88, 16), (0, 4)] {
+        clear.extend(std::iter::repeat_n(byte, count));
+    }
+    for word in [29_000_000u32, 600, 0x0a0b_0c0d] {
+        clear.extend(word.to_be_bytes());
+    }
+    clear.resize(464, 0);
+    let sealed = noise_n::seal_from(&ephemeral, &hop.public(), &clear).unwrap();
+    let digest = sha256(&[&[0x44; 16], &sealed.bytes]);
+    assert_eq!(digest, arr("25bbc385c90e54292db43c355dfb89de7a7e1489c56408a7f0f20980d4095ed0"));
+    // The reply is sealed under the chaining key itself.
+    let reply = aead::seal(&sealed.ck, 0, &sealed.h, &[0; 512]);
+    let digest = sha256(&[&reply]);
+    assert_eq!(digest, arr("5521ca943376dda8cbc3718aa201cdfcc1d0886a8a8a450b5e8f655908a19882"));
 }
 
 #[test]

@@ -164,6 +164,15 @@ fn client_keys_of_every_type_sign() {
 }
 
 #[test]
+fn red_public_keys_follow_the_reference() {
+    // A blinded pair of the end-to-end reference values.
+    let key =
+        RedSigningKey::from_bytes(&arr("239cd157a3e1e9add4f9a1b58a40533fe518f97b57ec9a6e8b4af9a80926e609"));
+    let public = key.unwrap().public();
+    assert_eq!(public, arr("7c28baf01104e640556a66629d140839ff47eb485837ae313d8f819fe2936e8c"));
+}
+
+#[test]
 fn ecdsa_signs_as_the_reference_does() {
     // Deterministic nonces (RFC 6979), so the signatures are equal to the byte.
     let private = hex("7985ebd3da40d5187d6d3ef3d626abf3c2b81c285ffb4e73104a472066c443b9");
