@@ -1,2 +1,23 @@
 // SPDX-License-Identifier: MIT
-//! TCP-like streams over lossy packets.
+//! TCP-like streams over lossy packets: the I2P streaming protocol as one engine per destination.
+//!
+//! [`Table`] owns every stream of one local destination. It does no I/O and never looks at a clock: the owner
+//! feeds packets and calls, asks for packets and events, and comes back when [`Table::poll_timeout`] says so.
+//!
+//! ```text
+//! connect / write / read / close ─┐                 ┌─ poll_packet: packets in their gzip wrapper
+//! handle_packet (unwrapped) ──────┤ Table ──────────┤
+//! handle_timeout ─────────────────┘                 └─ poll_event: what the application has to know
+//! ```
+//!
+//! Limits: a stream holds at most 256 KiB unsent, 512 packets in flight and 1 MiB received; streams, waiting
+//! streams, early packets, known peers and closed ids are all bounded by [`Config`] or constants in their modules.
+//! Spec: streaming specification; end-to-end notes, sections 11 to 13 and 17.
+
+mod config;
+mod table;
+mod types;
+
+pub use config::{Config, ConnectOptions};
+pub use table::Table;
+pub use types::{CloseReason, Event, OutPacket, PacketKind, PathHint, StreamId, StreamStats};

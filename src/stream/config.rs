@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//! Settings of a destination's streams. Session options of clients map onto these fields.
+
+use std::time::Duration;
+
+/// Settings of one [`super::Table`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Most streams at once, both ways. Further SYNs are refused. Default 2,048.
+    pub streams_max: usize,
+    /// Most incoming streams that wait for an acceptor. Default 64; a further one is reset.
+    pub backlog: usize,
+    /// How long an incoming stream waits for an acceptor. Default 60 s.
+    pub accept_hold: Duration,
+    /// How long a SYN is repeated. Default 60 s.
+    pub connect_timeout: Duration,
+    /// Timeouts in a row after which a peer counts as silent. Default 12, about a minute and a half.
+    pub resends_max: u32,
+    /// Idle time after which an empty numbered packet asks whether the peer is there. Default 75 s; zero: never.
+    pub keepalive: Duration,
+    /// How long a half-closed stream may be silent before our CLOSE goes out. Default 1 s; see [`super::Table::shutdown_write`].
+    pub half_close_linger: Duration,
+    /// Largest window in packets. Default 512.
+    pub window_max: u32,
+    /// Largest payload that we announce. Default 1,812: two tunnel messages.
+    pub mtu: u16,
+    /// Whether pings are answered. Default yes.
+    pub answer_pings: bool,
+    /// Interactive profile: small writes are never held back. Default no.
+    pub interactive: bool,
+    /// New streams from one peer per second, and in a burst. Default 32 and 128.
+    pub syn_per_peer: (u32, u32),
+    /// Signature checks of SYNs per second, over all peers. Default 500.
+    pub syn_checks: u32,
+    /// New streams from one peer per minute, hour and day; 0: no limit. Default none.
+    pub per_peer_limits: [u32; 3],
+    /// New streams from all peers per minute, hour and day; 0: no limit. Default none.
+    pub total_limits: [u32; 3],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            streams_max: 2048,
+            backlog: 64,
+            accept_hold: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(60),
+            resends_max: 12,
+            keepalive: Duration::from_secs(75),
+            half_close_linger: Duration::from_secs(1),
+            window_max: 512,
+            mtu: 1812,
+            answer_pings: true,
+            interactive: false,
+            syn_per_peer: (32, 128),
+            syn_checks: 500,
+            per_peer_limits: [0; 3],
+            total_limits: [0; 3],
+        }
+    }
+}
+
+/// Settings of one outgoing stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectOptions {
+    /// Replaces [`Config::connect_timeout`].
+    pub timeout: Option<Duration>,
+    /// Replaces [`Config::interactive`].
+    pub interactive: Option<bool>,
+}
