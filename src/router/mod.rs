@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Composition root: starts the rooms, wires the queues, keeps the state on disk.
 
+pub mod config;
 pub mod identity;
 pub mod storage;
+
+pub use config::{ConfigError, ReseedConfig, RouterConfig};
