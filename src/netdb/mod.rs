@@ -6,12 +6,24 @@
 //! tunnels and never through this database, so that what came down a client tunnel cannot be told from outside.
 //! Spec: network database; I2NP database messages.
 
+mod engine;
 mod facts;
+mod limit;
+mod message;
+mod metrics;
+mod profiles;
 mod routing;
 mod standing;
+mod store;
+mod tags;
 mod view;
 
+pub use engine::{Action, Config, Engine, Exploratory, Input, Source, Stats};
 pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact};
+pub use message::ReplyTunnel;
+pub use metrics::NetDbMetrics;
+pub use profiles::Profiles;
 pub use routing::{Distance, RoutingKey, closest, day_number, neighbour_day};
 pub use standing::{Report, Standing, Tier};
+pub use store::{Origin, Refusal};
 pub use view::{PeerEntry, PeerView, ViewPolicy};

@@ -12,7 +12,7 @@ use crate::wire::{Hash, RouterHash};
 const DAY_MS: u64 = 86_400_000;
 
 /// Time around UTC midnight during which an entry is kept at the floodfills of both days.
-pub const MIDNIGHT_WINDOW_MS: u64 = 600_000;
+pub(crate) const MIDNIGHT_WINDOW_MS: u64 = 600_000;
 
 /// A key on one particular day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

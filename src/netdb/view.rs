@@ -41,7 +41,8 @@ impl Deref for PeerEntry {
 impl PeerEntry {
     /// Whether asking it for a tunnel now makes sense as far as our own experience goes.
     pub const fn rested(&self, wall_ms: u64) -> bool {
-        self.standing.rest_until_ms <= wall_ms && (self.connected || self.standing.unreachable_until_ms <= wall_ms)
+        self.standing.rest_until_ms <= wall_ms
+            && (self.connected || self.standing.unreachable_until_ms <= wall_ms)
     }
 
     /// Whether we could open (or already have) a transport session to it.

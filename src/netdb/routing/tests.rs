@@ -43,8 +43,7 @@ fn only_near_midnight_is_there_a_second_day() {
 
 #[test]
 fn closest_agrees_with_sorting_everything() {
-    let hashes: Vec<RouterHash> =
-        (0..500_u32).map(|i| RouterHash(sha256(&[&i.to_be_bytes()]))).collect();
+    let hashes: Vec<RouterHash> = (0..500_u32).map(|i| RouterHash(sha256(&[&i.to_be_bytes()]))).collect();
     for (seed, n) in [(1_u8, 0), (2, 1), (3, 3), (4, 16), (5, 499), (6, 500), (7, 800)] {
         let key = RoutingKey::new(&Hash([seed; 32]), DAY_2026_01_01);
         let mut sorted = hashes.clone();

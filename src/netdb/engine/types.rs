@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//! What goes into the engine and what comes out.
+
+use super::super::message::ReplyTunnel;
+use super::super::standing::Report;
+use super::super::view::PeerView;
+use crate::crypto::Verified;
+use crate::wire::{I2np, RouterHash, RouterInfo, RouterVersion, TunnelId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the engine is to behave; fixed for its life.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our router's hash.
+    pub own: RouterHash,
+    /// Network id: 2 is the live network. Routers of others are refused.
+    pub net_id: u8,
+    /// Whether we serve as floodfill.
+    pub floodfill: bool,
+    /// Relaxes what a network on one machine needs: no diversity rules, quicker publishing and exploration.
+    pub test_network: bool,
+    /// Floodfills older than this are not used.
+    pub min_floodfill_version: RouterVersion,
+    /// Most routers kept. About 6 KiB each.
+    pub routers_max: usize,
+    /// Most lease sets kept as floodfill; their bytes are bounded by 1 KiB times this.
+    pub lease_sets_max: usize,
+    /// Time between the first own RouterInfo and its first publication.
+    pub publish_delay: Duration,
+}
+
+impl Config {
+    /// The usual settings for the live network.
+    pub const fn new(own: RouterHash) -> Self {
+        Self {
+            own,
+            net_id: 2,
+            floodfill: false,
+            test_network: false,
+            min_floodfill_version: RouterVersion(0, 9, 59),
+            routers_max: 6_000,
+            lease_sets_max: 4_000,
+            publish_delay: Duration::from_secs(10),
+        }
+    }
+
+    /// Settings for a private network on one machine.
+    pub const fn for_test_network(own: RouterHash, net_id: u8) -> Self {
+        Self {
+            net_id,
+            test_network: true,
+            min_floodfill_version: RouterVersion(0, 0, 0),
+            publish_delay: Duration::from_millis(500),
+            ..Self::new(own)
+        }
+    }
+
+    /// The same, serving as floodfill with the larger table that goes with it.
+    pub const fn with_floodfill(mut self) -> Self {
+        self.floodfill = true;
+        self.routers_max = 30_000;
+        self.lease_sets_max = 16_000;
+        self
+    }
+}
+
+/// How a message reached us. Decides what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// On the transport session of this router.
+    Direct(RouterHash),
+    /// Out of one of our exploratory inbound tunnels.
+    Exploratory,
+    /// As a clove of a garlic message sealed for our router; whoever sent it is unknown.
+    Garlic,
+}
+
+/// Our exploratory tunnels of the moment.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Exploratory {
+    /// Inbound: where answers can be sent.
+    pub inbound: Vec<ReplyTunnel>,
+    /// Outbound: handles for [`Action::SendThrough`].
+    pub outbound: Vec<TunnelId>,
+}
+
+/// What the engine is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A DatabaseStore, DatabaseLookup, DatabaseSearchReply or DeliveryStatus arrived, or a Garlic with one of our tags.
+    Message {
+        /// How it came.
+        source: Source,
+        /// The message.
+        message: I2np,
+    },
+    /// A peer's RouterInfo from the handshake or a RouterInfo block of its transport session.
+    RouterInfo {
+        /// Whose session it was.
+        from: RouterHash,
+        /// The RouterInfo's bytes.
+        bytes: Vec<u8>,
+        /// Whether the peer asks us to flood it.
+        flood: bool,
+    },
+    /// A RouterInfo from disk or from a reseed bundle.
+    Load(Vec<u8>),
+    /// What [`Action::SaveProfiles`] wrote in an earlier life.
+    LoadProfiles(String),
+    /// Our own RouterInfo is new or has changed.
+    Own(Arc<Verified<RouterInfo>>),
+    /// Somebody needs this router: answered by [`Action::RouterFound`] or [`Action::RouterNotFound`].
+    FindRouter(RouterHash),
+    /// The exploratory tunnels changed.
+    Exploratory(Exploratory),
+    /// A transport session is up.
+    Up(RouterHash),
+    /// A transport session ended.
+    Down(RouterHash),
+    /// Something happened that tells about a router's quality.
+    Report(RouterHash, Report),
+}
+
+/// What the engine wants done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send to a router directly, dialling it if need be. To ourselves: dispatch as if it had just arrived.
+    Send {
+        /// The router.
+        to: RouterHash,
+        /// The message.
+        message: I2np,
+    },
+    /// Send through one of the exploratory outbound tunnels, for delivery to a router.
+    SendThrough {
+        /// The outbound tunnel.
+        tunnel: TunnelId,
+        /// The router behind the tunnel's end.
+        to: RouterHash,
+        /// The message.
+        message: I2np,
+    },
+    /// A garlic message with this tag, out of whatever tunnel, is for [`super::Engine::open_tagged`].
+    RegisterTag {
+        /// First eight bytes of the sealed part.
+        tag: [u8; 8],
+        /// How long to watch for it.
+        lifetime: Duration,
+    },
+    /// A router that was asked for is known now (it is in the newest view).
+    RouterFound(RouterHash),
+    /// A router that was asked for could not be found.
+    RouterNotFound(RouterHash),
+    /// A floodfill confirmed that it has our RouterInfo.
+    Published {
+        /// The floodfill.
+        by: RouterHash,
+    },
+    /// No floodfill confirmed it; another attempt follows.
+    PublishFailed {
+        /// How many were asked.
+        asked: usize,
+    },
+    /// Sign our RouterInfo anew with the present time and hand it back as [`Input::Own`].
+    RefreshOwn,
+    /// Keep this RouterInfo on disk.
+    Save {
+        /// Whose it is.
+        hash: RouterHash,
+        /// The RouterInfo; its bytes are `info.raw()`.
+        info: Arc<Verified<RouterInfo>>,
+    },
+    /// Remove this router's file.
+    Forget(RouterHash),
+    /// Keep the profiles on disk.
+    SaveProfiles(String),
+    /// A new snapshot for everybody.
+    ViewChanged(PeerView),
+}
+
+/// Sizes of what the engine holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Routers known, without ourselves.
+    pub routers: usize,
+    /// Usable floodfills among them.
+    pub floodfills: usize,
+    /// Lease sets kept for others.
+    pub lease_sets: usize,
+    /// Lookups running.
+    pub searches: usize,
+    /// Profiles kept.
+    pub profiles: usize,
+}
