@@ -9,6 +9,6 @@ pub mod plane;
 pub mod types;
 
 pub use types::{
-    Class, Delivery, HopKeys, InboundTunnel, Install, NextHop, OutboundTunnel, PoolConfig, PoolId, PoolSide, PoolState,
-    TunnelConfig, TunnelKey,
+    Class, Delivery, HopKeys, InboundTunnel, Install, NextHop, OutboundTunnel, PoolConfig, PoolId, PoolSide,
+    PoolState, TunnelConfig, TunnelKey,
 };

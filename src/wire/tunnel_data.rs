@@ -155,7 +155,12 @@ pub fn encode_follow(w: &mut Vec<u8>, id: MessageId, number: u8, last: bool, len
 
 /// Builds the body of a clear TunnelData message. `fragments` must not be longer than [`CAPACITY`]; `pad` must fill
 /// what it is given with nonzero bytes.
-pub fn encode_body(tunnel: TunnelId, iv: &[u8; 16], fragments: &[u8], pad: impl FnOnce(&mut [u8])) -> Vec<u8> {
+pub fn encode_body(
+    tunnel: TunnelId,
+    iv: &[u8; 16],
+    fragments: &[u8],
+    pad: impl FnOnce(&mut [u8]),
+) -> Vec<u8> {
     debug_assert!(fragments.len() <= CAPACITY);
     let mut body = Vec::with_capacity(BODY_LEN);
     tunnel.encode(&mut body);

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//! Planes against each other in memory: no runtime, a clock moved by hand, the wire under the test's control.
+
+mod bounds;
+mod chains;
+mod hostile;
+mod speed;
+mod world;
