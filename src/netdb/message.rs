@@ -128,3 +128,21 @@ pub struct ReplyTunnel {
     /// Its id at the gateway.
     pub tunnel: TunnelId,
 }
+
+/// Tunnels of one owner (a destination, or the router's exploratory pool), as far as the netDb needs them.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Tunnels {
+    /// Inbound: where answers can be sent.
+    pub inbound: Vec<ReplyTunnel>,
+    /// Outbound: handles by which the plane knows them.
+    pub outbound: Vec<TunnelId>,
+}
+
+impl Tunnels {
+    /// A way out and a way back, picked at random; `None` while either is missing.
+    pub(super) fn pick(&self, rng: &mut Rng) -> Option<(TunnelId, ReplyTunnel)> {
+        let outbound = self.outbound.get(rng.index(self.outbound.len()))?;
+        let inbound = self.inbound.get(rng.index(self.inbound.len()))?;
+        Some((*outbound, *inbound))
+    }
+}

@@ -6,6 +6,7 @@
 //! tunnels and never through this database, so that what came down a client tunnel cannot be told from outside.
 //! Spec: network database; I2NP database messages.
 
+pub mod client;
 mod engine;
 mod facts;
 mod limit;
@@ -18,9 +19,9 @@ mod store;
 mod tags;
 mod view;
 
-pub use engine::{Action, Config, Engine, Exploratory, Input, Source, Stats};
+pub use engine::{Action, Config, Engine, Input, Source, Stats};
 pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact};
-pub use message::ReplyTunnel;
+pub use message::{ReplyTunnel, Tunnels};
 pub use metrics::NetDbMetrics;
 pub use profiles::Profiles;
 pub use routing::{Distance, RoutingKey, closest, day_number, neighbour_day};

@@ -19,10 +19,11 @@ mod serve;
 mod tests;
 mod types;
 
-pub use types::{Action, Config, Exploratory, Input, Source, Stats};
+pub use types::{Action, Config, Input, Source, Stats};
 
 use super::facts::Facts;
 use super::limit::Bucket;
+use super::message::Tunnels;
 use super::metrics::NetDbMetrics;
 use super::profiles::Profiles;
 use super::standing::{Report, Standing};
@@ -77,7 +78,7 @@ pub struct Engine {
     own: Option<Arc<PeerEntry>>,
     view: PeerView,
     viewed: Mono,
-    exploratory: Exploratory,
+    exploratory: Tunnels,
     connected: BTreeSet<RouterHash>,
     unsaved: BTreeSet<RouterHash>,
     tags: Tags<search::Question>,
@@ -110,7 +111,7 @@ impl Engine {
             own: None,
             view: PeerView::default(),
             viewed: Mono(0),
-            exploratory: Exploratory::default(),
+            exploratory: Tunnels::default(),
             connected: BTreeSet::new(),
             unsaved: BTreeSet::new(),
             tags: Tags::new(&mut rng, TAGS_MAX),

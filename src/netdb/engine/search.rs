@@ -183,12 +183,10 @@ impl Engine {
             Some(Aim::Explore(kind)) => kind,
             _ => LookupKind::RouterInfo,
         };
-        let outbound =
-            self.exploratory.outbound.get(self.rng.index(self.exploratory.outbound.len())).copied();
-        let inbound = self.exploratory.inbound.get(self.rng.index(self.exploratory.inbound.len())).copied();
+        let path = self.exploratory.pick(&mut self.rng);
         let excluded = Vec::new();
-        let patience = match (outbound, inbound) {
-            (Some(tunnel), Some(reply)) if !entry.connected => {
+        let patience = match path {
+            Some((tunnel, reply)) if !entry.connected => {
                 let question = Question { key, asked: floodfill };
                 let (encryption, tag) = self.tags.issue(&mut self.rng, now.mono, question);
                 let body = DatabaseLookup {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What goes into the engine and what comes out.
 
-use super::super::message::ReplyTunnel;
+use super::super::message::Tunnels;
 use super::super::standing::Report;
 use super::super::view::PeerView;
 use crate::crypto::Verified;
@@ -76,15 +76,6 @@ pub enum Source {
     Garlic,
 }
 
-/// Our exploratory tunnels of the moment.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Exploratory {
-    /// Inbound: where answers can be sent.
-    pub inbound: Vec<ReplyTunnel>,
-    /// Outbound: handles for [`Action::SendThrough`].
-    pub outbound: Vec<TunnelId>,
-}
-
 /// What the engine is told.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -113,7 +104,7 @@ pub enum Input {
     /// Somebody needs this router: answered by [`Action::RouterFound`] or [`Action::RouterNotFound`].
     FindRouter(RouterHash),
     /// The exploratory tunnels changed.
-    Exploratory(Exploratory),
+    Exploratory(Tunnels),
     /// A transport session is up.
     Up(RouterHash),
     /// A transport session ended.

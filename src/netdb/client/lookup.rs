@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT
+//! Finding other destinations' lease sets.
+//!
+//! One lookup per hash, shared by all callers. Floodfills are asked nearest first, the second half a second after
+//! the first and never more than two at a time; one that is silent for 1.5 s is no longer waited for, though a late
+//! answer still counts. When all have been asked the round begins again, since a lease set may just be on its way to
+//! them; it ends after ten seconds, or sooner when everybody has said twice that they do not have it.
+
+use super::super::message::Tunnels;
+use super::super::tags::Tags;
+use super::super::view::PeerView;
+use super::{check_lease_set, sealed_lookup};
+use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
+use crate::crypto::Verified;
+use crate::wire::{
+    DatabaseSearchReply, DatabaseStore, DestHash, Hash, I2np, I2npKind, LeaseSet2, RouterHash, StoreData,
+    TunnelId, Wire,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const LOOKUPS_MAX: usize = 64;
+const TAGS_MAX: usize = 1_024;
+const PARALLEL: usize = 2;
+const STAGGER: Duration = Duration::from_millis(500);
+const TRY: Duration = Duration::from_millis(1_500);
+const TOTAL: Duration = Duration::from_secs(10);
+/// Pause before floodfills are asked for a second time, and between looks for tunnels or floodfills.
+const ROUND_PAUSE: Duration = Duration::from_millis(1_000);
+const IDLE: Duration = Duration::from_millis(200);
+const ASKS_MAX: usize = 14;
+/// Rounds in which everybody said no before we believe it.
+const ROUNDS: usize = 2;
+const NAMED_MAX: usize = 4;
+const NEGATIVE_LIFETIME: Duration = Duration::from_secs(10);
+const NEGATIVE_MAX: usize = 256;
+
+/// Why a lookup failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookupReason {
+    /// Those who answered do not have it: the destination is offline or does not exist.
+    NotFound,
+    /// Nobody answered.
+    NoAnswer,
+    /// No floodfill is known.
+    NoFloodfills,
+    /// The destination has no tunnels to ask through.
+    NoTunnels,
+    /// What was found is of the old kind, without a key that we could encrypt to.
+    OldCryptography,
+    /// Too many lookups at once.
+    Busy,
+}
+
+/// A failed lookup, with what is needed to explain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupFailure {
+    /// Why.
+    pub reason: LookupReason,
+    /// Questions sent.
+    pub asked: usize,
+    /// Answers that came, whatever they said.
+    pub answered: usize,
+    /// Answers that did not hold up: wrong key, bad signature, expired.
+    pub invalid: usize,
+}
+
+impl fmt::Display for LookupFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            LookupReason::NotFound => f.write_str("lease set not found")?,
+            LookupReason::NoAnswer => f.write_str("no floodfill answered")?,
+            LookupReason::NoFloodfills => return f.write_str("no floodfill known to ask for the lease set"),
+            LookupReason::NoTunnels => return f.write_str("no tunnels to ask for the lease set through"),
+            LookupReason::OldCryptography => {
+                f.write_str("the destination offers only encryption that is no longer in use")?;
+            }
+            LookupReason::Busy => return f.write_str("too many lookups at once"),
+        }
+        write!(f, " (asked {}, answered {}, invalid {})", self.asked, self.answered, self.invalid)
+    }
+}
+
+impl std::error::Error for LookupFailure {}
+
+/// What [`LeaseLookups`] wants done.
+#[derive(Clone, Debug)]
+pub enum LeaseAction {
+    /// Send through one of the destination's outbound tunnels, for delivery to a router.
+    Send {
+        /// The outbound tunnel.
+        tunnel: TunnelId,
+        /// The floodfill.
+        to: RouterHash,
+        /// A sealed message.
+        message: I2np,
+    },
+    /// An answer named this floodfill, which is not in the view: have the router look for it.
+    FindRouter(RouterHash),
+    /// Found.
+    Found {
+        /// Whose.
+        hash: DestHash,
+        /// The lease set, checked.
+        lease_set: Arc<Verified<LeaseSet2>>,
+    },
+    /// Not found.
+    Failed {
+        /// Whose.
+        hash: DestHash,
+        /// Why.
+        failure: LookupFailure,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    floodfill: RouterHash,
+    sent: Mono,
+    answered: bool,
+}
+
+impl Ask {
+    fn is_open(&self, now: Mono) -> bool {
+        !self.answered && now < self.sent + TRY
+    }
+}
+
+#[derive(Debug)]
+struct Lookup {
+    deadline: Mono,
+    asks: Vec<Ask>,
+    /// Where in `asks` the present round begins.
+    round_at: usize,
+    rounds: usize,
+    /// When the next round may begin.
+    resume: Mono,
+    answered: usize,
+    invalid: usize,
+    named: usize,
+    old: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    hash: DestHash,
+    floodfill: RouterHash,
+}
+
+/// The engine. See the module's description.
+#[derive(Debug)]
+pub struct LeaseLookups {
+    rng: Rng,
+    view: PeerView,
+    tunnels: Tunnels,
+    table: BTreeMap<DestHash, Lookup>,
+    tags: Tags<Question>,
+    negative: Map<DestHash, (Mono, LookupFailure)>,
+    timers: TimerQueue<DestHash>,
+    actions: VecDeque<LeaseAction>,
+}
+
+impl LeaseLookups {
+    /// Without tunnels or routers yet.
+    pub fn new(mut rng: Rng) -> Self {
+        Self {
+            view: PeerView::default(),
+            tunnels: Tunnels::default(),
+            table: BTreeMap::new(),
+            tags: Tags::new(&mut rng, TAGS_MAX),
+            negative: map(&mut rng),
+            timers: TimerQueue::new(),
+            actions: VecDeque::new(),
+            rng,
+        }
+    }
+
+    /// Takes a newer view of the network.
+    pub fn set_view(&mut self, view: PeerView) {
+        self.view = view;
+    }
+
+    /// Takes the destination's tunnels of the moment.
+    pub fn set_tunnels(&mut self, now: Now, tunnels: Tunnels) {
+        self.tunnels = tunnels;
+        let waiting: Vec<DestHash> =
+            self.table.iter().filter(|(_, l)| l.asks.is_empty()).map(|(hash, _)| *hash).collect();
+        for hash in waiting {
+            self.step(now, hash);
+        }
+    }
+
+    /// Looks for the lease set of `hash`, unless it is being looked for already. Ends in `Found` or `Failed`.
+    pub fn find(&mut self, now: Now, hash: DestHash) {
+        if self.table.contains_key(&hash) {
+            return;
+        }
+        if let Some((_, failure)) = self.negative.get(&hash).filter(|(until, _)| *until > now.mono) {
+            self.actions.push_back(LeaseAction::Failed { hash, failure: *failure });
+            return;
+        }
+        if self.table.len() >= LOOKUPS_MAX {
+            let failure = LookupFailure { reason: LookupReason::Busy, asked: 0, answered: 0, invalid: 0 };
+            self.actions.push_back(LeaseAction::Failed { hash, failure });
+            return;
+        }
+        let lookup = Lookup {
+            deadline: now.mono + TOTAL,
+            asks: Vec::new(),
+            round_at: 0,
+            rounds: 0,
+            resume: now.mono,
+            answered: 0,
+            invalid: 0,
+            named: 0,
+            old: false,
+        };
+        self.table.insert(hash, lookup);
+        self.step(now, hash);
+    }
+
+    /// Whether `hash` is being looked for.
+    pub fn is_looking(&self, hash: &DestHash) -> bool {
+        self.table.contains_key(hash)
+    }
+
+    /// The lease set came another way (bundled in a message): no need to look on.
+    pub fn cancel(&mut self, hash: &DestHash) {
+        self.table.remove(hash);
+        self.timers.cancel(hash);
+        self.negative.remove(hash);
+    }
+
+    /// Whether a garlic message with this body carries one of our tags.
+    pub fn owns_tag(&self, garlic_body: &[u8]) -> bool {
+        self.tags.knows(garlic_body)
+    }
+
+    /// Opens an answer to one of our questions and acts on it. False if the tag is not ours.
+    pub fn open_tagged(&mut self, now: Now, garlic_body: &[u8]) -> bool {
+        if !self.tags.knows(garlic_body) {
+            return false;
+        }
+        if let Some((question, messages)) = self.tags.open(garlic_body) {
+            for message in messages {
+                self.on_answer(now, question, &message);
+            }
+        }
+        true
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_action(&mut self) -> Option<LeaseAction> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(hash) = self.timers.pop_due(now.mono) {
+            self.step(now, hash);
+        }
+    }
+
+    /// Asks whom there is to ask, and sets the timer for the next look.
+    fn step(&mut self, now: Now, hash: DestHash) {
+        loop {
+            let Some(lookup) = self.table.get(&hash) else { return };
+            let last = lookup.asks.last().map(|a| a.sent);
+            let open = lookup.asks.iter().filter(|a| a.is_open(now.mono)).count();
+            if now.mono >= lookup.deadline || (lookup.asks.len() >= ASKS_MAX && open == 0) {
+                self.fail(now, hash);
+                return;
+            }
+            let staggered = open == 0 || last.is_none_or(|sent| now.mono >= sent + STAGGER);
+            if open >= PARALLEL || !staggered || now.mono < lookup.resume || lookup.asks.len() >= ASKS_MAX {
+                break;
+            }
+            if !self.ask(now, hash) && !self.next_round(now, hash, open) {
+                break;
+            }
+        }
+        self.set_timer(now, hash);
+    }
+
+    fn set_timer(&mut self, now: Now, hash: DestHash) {
+        let Some(lookup) = self.table.get(&hash) else { return };
+        let open = lookup.asks.iter().filter(|a| a.is_open(now.mono));
+        let mut at = lookup.deadline;
+        let mut count = 0;
+        for ask in open {
+            at = at.min(ask.sent + TRY);
+            count += 1;
+        }
+        if count < PARALLEL {
+            let stagger = lookup.asks.last().map_or(now.mono, |a| a.sent + STAGGER);
+            let next = if count == 0 { lookup.resume } else { stagger.max(lookup.resume) };
+            at = at.min(if next > now.mono { next } else { now.mono + IDLE });
+        }
+        self.timers.set(hash, at);
+    }
+
+    /// Asks the nearest floodfill that was not asked in this round. False if there is none, or no tunnel.
+    fn ask(&mut self, now: Now, hash: DestHash) -> bool {
+        let Some(lookup) = self.table.get_mut(&hash) else { return false };
+        let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return false };
+        let asked = lookup.asks.get(lookup.round_at..).unwrap_or_default();
+        let skip = |h: &RouterHash| asked.iter().any(|a| a.floodfill == *h);
+        let key = Hash::from(hash);
+        let Some(floodfill) = self.view.closest_floodfills(&key, now.wall_ms, skip, 1).into_iter().next()
+        else {
+            return false;
+        };
+        let question = Question { hash, floodfill: floodfill.hash };
+        let message = sealed_lookup(&mut self.rng, now, &mut self.tags, question, (key, &floodfill, reply));
+        // One whose key is unusable counts as asked: it will stay silent.
+        lookup.asks.push(Ask { floodfill: floodfill.hash, sent: now.mono, answered: false });
+        if let Some(message) = message {
+            self.actions.push_back(LeaseAction::Send { tunnel, to: floodfill.hash, message });
+        }
+        true
+    }
+
+    /// Nobody new is left to ask. Starts over once nobody is waited for, or fails when all have said no often enough.
+    /// True if there may be somebody to ask now.
+    fn next_round(&mut self, now: Now, hash: DestHash, open: usize) -> bool {
+        let Some(lookup) = self.table.get_mut(&hash) else { return false };
+        let round = lookup.asks.get(lookup.round_at..).unwrap_or_default();
+        if open > 0 || round.is_empty() {
+            return false;
+        }
+        lookup.rounds += 1;
+        let all_no = lookup.asks.iter().all(|a| a.answered);
+        if lookup.rounds >= ROUNDS && all_no {
+            self.fail(now, hash);
+            return false;
+        }
+        lookup.round_at = lookup.asks.len();
+        lookup.resume = now.mono + ROUND_PAUSE;
+        false
+    }
+
+    fn on_answer(&mut self, now: Now, question: Question, message: &I2np) {
+        let Question { hash, floodfill } = question;
+        let Some(lookup) = self.table.get_mut(&hash) else { return };
+        if let Some(ask) = lookup.asks.iter_mut().find(|a| a.floodfill == floodfill && !a.answered) {
+            ask.answered = true;
+            lookup.answered += 1;
+        }
+        match message.kind {
+            I2npKind::DATABASE_STORE => match DatabaseStore::from_bytes(&message.body) {
+                Ok(store) if store.key == Hash::from(hash) => self.on_store(now, hash, &store),
+                _ => lookup.invalid += 1,
+            },
+            I2npKind::DATABASE_SEARCH_REPLY => {
+                if let Ok(reply) = DatabaseSearchReply::from_bytes(&message.body) {
+                    self.on_closer(hash, &reply);
+                }
+            }
+            _ => lookup.invalid += 1,
+        }
+        self.step(now, hash);
+    }
+
+    fn on_store(&mut self, now: Now, hash: DestHash, store: &DatabaseStore) {
+        let checked = match &store.data {
+            StoreData::LeaseSet2(bytes) => check_lease_set(now, hash, bytes),
+            _ => None,
+        };
+        let Some(lookup) = self.table.get_mut(&hash) else { return };
+        match checked {
+            Some(lease_set) => {
+                self.cancel(&hash);
+                self.actions.push_back(LeaseAction::Found { hash, lease_set: Arc::new(lease_set) });
+            }
+            None if matches!(store.data, StoreData::LeaseSet1(_)) => lookup.old = true,
+            None => lookup.invalid += 1,
+        }
+    }
+
+    fn on_closer(&mut self, hash: DestHash, reply: &DatabaseSearchReply) {
+        let Some(lookup) = self.table.get_mut(&hash) else { return };
+        for named in &reply.peers {
+            if lookup.named >= NAMED_MAX {
+                break;
+            }
+            if self.view.get(named).is_none() {
+                lookup.named += 1;
+                self.actions.push_back(LeaseAction::FindRouter(*named));
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Now, hash: DestHash) {
+        let Some(lookup) = self.table.remove(&hash) else { return };
+        self.timers.cancel(&hash);
+        let reason = if lookup.old {
+            LookupReason::OldCryptography
+        } else if lookup.answered > 0 {
+            LookupReason::NotFound
+        } else if !lookup.asks.is_empty() {
+            LookupReason::NoAnswer
+        } else if self.view.closest_floodfills(&hash.into(), now.wall_ms, |_| false, 1).is_empty() {
+            LookupReason::NoFloodfills
+        } else {
+            LookupReason::NoTunnels
+        };
+        let failure = LookupFailure {
+            reason,
+            asked: lookup.asks.len(),
+            answered: lookup.answered,
+            invalid: lookup.invalid,
+        };
+        if self.negative.len() >= NEGATIVE_MAX {
+            self.negative.retain(|_, (until, _)| *until > now.mono);
+        }
+        if self.negative.len() < NEGATIVE_MAX && reason == LookupReason::NotFound {
+            self.negative.insert(hash, (now.mono + NEGATIVE_LIFETIME, failure));
+        }
+        self.actions.push_back(LeaseAction::Failed { hash, failure });
+    }
+}
