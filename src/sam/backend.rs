@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//! What the SAM server asks of the router underneath: a few object-safe traits.
+//!
+//! The server knows text, sockets and session IDs; the router knows destinations, tunnels and keys. Everything
+//! between them passes through here, so the server can be tested against a stand-in and the router never learns
+//! about SAM. Futures are boxed; each is safe to drop at any point, which abandons the work.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::keys::PrivateKeys;
+use super::options::SessionConfig;
+use super::reply::ResultCode;
+use crate::wire::{DestHash, Destination, SigType};
+
+/// A boxed future, as object-safe traits need.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Why the router could not do what a client asked: a code for the program, a sentence for the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The code that goes into `RESULT`.
+    pub code: ResultCode,
+    /// The cause in words and numbers. No paths, no addresses of other machines, no keys.
+    pub explain: String,
+}
+
+impl Failure {
+    /// A failure with its explanation.
+    pub fn new(code: ResultCode, explain: impl Into<String>) -> Self {
+        Self { code, explain: explain.into() }
+    }
+}
+
+/// The router.
+pub trait Backend: Send + Sync + 'static {
+    /// Opens a session: builds its tunnels, publishes its lease set, and answers when others can reach it.
+    ///
+    /// From then on connections are taken, held for [`SamSession::accept`]. A session of the same destination that is still
+    /// going down is waited for. Dropping the future abandons the build.
+    fn open(&self, config: SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>>;
+
+    /// Finds the destination behind a `.b32.i2p` name on the network. Must work without any session.
+    fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>>;
+
+    /// The options of a destination's lease set, fetched if needed.
+    fn lease_set_options(&self, _destination: &Destination) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Makes keys for a new destination, or says that the type cannot be made here.
+    ///
+    /// # Errors
+    /// [`Failure`] with `I2P_ERROR` for signature types that the router does not sign with.
+    fn new_keys(&self, sig_type: SigType) -> Result<PrivateKeys, Failure>;
+
+    /// Checks that the private half belongs to the public one, and an offline signature with its expiry.
+    ///
+    /// # Errors
+    /// `INVALID_KEY` for keys that do not fit, `I2P_ERROR` for types that the router does not sign with.
+    fn check_keys(&self, keys: &PrivateKeys) -> Result<(), Failure>;
+
+    /// The router's own state, for `HELP STATUS`.
+    fn status(&self) -> RouterStatus;
+}
+
+/// One session: a destination with its tunnels.
+pub trait SamSession: Send + Sync {
+    /// Its destination.
+    fn destination(&self) -> &Destination;
+
+    /// Connects to a peer. At most 75 s with the look-up of its lease set; answered when the peer has answered.
+    fn connect(&self, to: Destination, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
+
+    /// As [`SamSession::connect`], for a peer whose destination is not known yet, only its hash.
+    fn connect_hash(&self, to: DestHash, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
+
+    /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
+    ///
+    /// Dropping the future before it is done loses no connection. An error means that the session has ended.
+    fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>>;
+
+    /// Ends the session with everything that belongs to it. Returns at once; [`SamSession::closed`] says when it is done.
+    fn close(&self);
+
+    /// Resolves when the session has ended for whatever reason and its destination is free again.
+    fn closed(&self) -> Boxed<'static, ()>;
+
+    /// Its state, for `HELP STATUS`.
+    fn status(&self) -> SessionStatus;
+}
+
+/// How to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// Our port.
+    pub from_port: u16,
+    /// The peer's port.
+    pub to_port: u16,
+    /// How long to wait for the peer's answer.
+    pub timeout: Duration,
+}
+
+/// A connection from a peer.
+pub struct Incoming {
+    /// Who it is.
+    pub peer: Destination,
+    /// The peer's port.
+    pub from_port: u16,
+    /// Our port.
+    pub to_port: u16,
+    /// The connection.
+    pub stream: BoxedStream,
+}
+
+/// A stream across the network, reliable and ordered.
+///
+/// `poll_shutdown` closes our direction after everything written; the other direction stays open. Reading gives an end of
+/// file after the peer's close, and `ConnectionReset` after its reset or the end of the session. Dropping it after a
+/// shutdown lets what was written arrive; dropping it without one resets the peer.
+pub trait SamStream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Resets the connection: nothing further is sent, the peer sees an error.
+    fn reset(&mut self);
+}
+
+/// A stream of unknown make.
+pub type BoxedStream = Box<dyn SamStream>;
+
+/// What `HELP STATUS` says about the router.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouterStatus {
+    /// Routers in the netDb.
+    pub known_routers: usize,
+    /// Connections to other routers.
+    pub connected_routers: usize,
+    /// Tunnels that are ours.
+    pub own_tunnels: usize,
+    /// Tunnels that we carry for others.
+    pub transit_tunnels: usize,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// One line about what the router is doing or waiting for.
+    pub note: String,
+}
+
+/// What `HELP STATUS` says about a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionStatus {
+    /// Inbound tunnels that are up.
+    pub tunnels_in: usize,
+    /// Outbound tunnels that are up.
+    pub tunnels_out: usize,
+    /// Open streams.
+    pub streams: usize,
+}
+
+/// An I/O error that stands for a reset.
+pub fn reset_error() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection was reset")
+}

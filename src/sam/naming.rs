@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+//! Names: what kind of name a client gave, and the hosts file.
+//!
+//! Nothing here ever asks DNS. Spec: "Naming and Address Book", SAMv3 `NAMING LOOKUP`.
+
+use std::collections::BTreeMap;
+
+use super::keys;
+use crate::wire::{DestHash, Destination, b32};
+
+/// Shortest base64 text of a destination: 387 bytes.
+const DESTINATION_MIN: usize = 516;
+/// Longest host name.
+const HOST_MAX: usize = 67;
+/// Most names that are taken from a hosts file.
+const HOSTS_MAX: usize = 200_000;
+
+/// What a client asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The session of this socket.
+    Me,
+    /// A whole destination.
+    Destination(Box<Destination>),
+    /// A `.b32.i2p` name.
+    Hash(DestHash),
+    /// A name for an encrypted lease set, of 56 and more characters.
+    Blinded,
+    /// A host name, lower case.
+    Host(String),
+    /// None of these; says why.
+    Malformed(&'static str),
+}
+
+impl Name {
+    /// Finds out what `text` is.
+    pub fn parse(text: &str) -> Self {
+        if text == "ME" {
+            return Self::Me;
+        }
+        if text.len() >= DESTINATION_MIN {
+            // Long-form tracker peers come with a suffix.
+            let key = strip_suffix_any_case(text, ".i2p").unwrap_or(text);
+            return match keys::public_part(key) {
+                Ok(destination) => Self::Destination(Box::new(destination)),
+                Err(_) => Self::Malformed("not a destination in I2P base64"),
+            };
+        }
+        if let Some(label) = strip_suffix_any_case(text, ".b32.i2p") {
+            return Self::parse_b32(label);
+        }
+        Self::parse_host(text)
+    }
+
+    fn parse_b32(label: &str) -> Self {
+        let Some(bytes) = b32::decode(label) else { return Self::Malformed("not base32") };
+        match (label.len(), <[u8; 32]>::try_from(bytes.as_slice())) {
+            (52, Ok(hash)) => Self::Hash(DestHash(hash)),
+            (56.., _) => Self::Blinded,
+            _ => Self::Malformed("a .b32.i2p name has 52 characters"),
+        }
+    }
+
+    fn parse_host(text: &str) -> Self {
+        let lower = text.to_ascii_lowercase();
+        let host = lower.strip_suffix(".alt").filter(|rest| rest.ends_with(".i2p")).unwrap_or(&lower);
+        let plain = host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+        let broken = host.starts_with(['.', '-']) || [ "..", ".-", "-."].iter().any(|pair| host.contains(pair));
+        if host.is_empty() || host.len() > HOST_MAX || !plain || broken {
+            return Self::Malformed("not a destination or name");
+        }
+        Self::Host(host.to_owned())
+    }
+}
+
+fn strip_suffix_any_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
+    let at = text.len().checked_sub(suffix.len())?;
+    let (head, tail) = (text.get(..at)?, text.get(at..)?);
+    tail.eq_ignore_ascii_case(suffix).then_some(head)
+}
+
+/// The names of a hosts file: `name=base64` lines, first one wins.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    names: BTreeMap<String, Destination>,
+    /// Lines that were neither blank, comment nor a valid entry.
+    skipped: usize,
+}
+
+impl Hosts {
+    /// Reads the text of a hosts file. Bad lines are skipped and counted.
+    pub fn parse(text: &str) -> Self {
+        let mut hosts = Self::default();
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            match Self::entry(line) {
+                Some((name, destination)) if hosts.names.len() < HOSTS_MAX => {
+                    hosts.names.entry(name).or_insert(destination);
+                }
+                _ => hosts.skipped = hosts.skipped.saturating_add(1),
+            }
+        }
+        hosts
+    }
+
+    fn entry(line: &str) -> Option<(String, Destination)> {
+        let (name, rest) = line.split_once('=')?;
+        let key = rest.split('#').next().unwrap_or_default().trim();
+        let Name::Host(name) = Name::parse(name.trim()) else { return None };
+        if !name.ends_with(".i2p") {
+            return None;
+        }
+        Destination::from_base64(key).ok().map(|destination| (name, destination))
+    }
+
+    /// The destination of a lower-case name.
+    pub fn get(&self, name: &str) -> Option<&Destination> {
+        self.names.get(name)
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// How many lines were unusable.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+#[cfg(test)]
+mod tests;
