@@ -82,7 +82,8 @@ pub trait SamSession: Send + Sync {
 
     /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
     ///
-    /// Dropping the future before it is done loses no connection. An error means that the session has ended.
+    /// The server keeps one such future at a time and never drops it unfinished while the session lives. An error
+    /// means that the session has ended.
     fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>>;
 
     /// Ends the session with everything that belongs to it. Returns at once; [`SamSession::closed`] says when it is done.
@@ -121,8 +122,8 @@ pub struct Incoming {
 /// A stream across the network, reliable and ordered.
 ///
 /// `poll_shutdown` closes our direction after everything written; the other direction stays open. Reading gives an end of
-/// file after the peer's close, and `ConnectionReset` after its reset or the end of the session. Dropping it after a
-/// shutdown lets what was written arrive; dropping it without one resets the peer.
+/// file after the peer's close, and `ConnectionReset` after its reset or the end of the session. Dropping it
+/// closes it in order, after what was written.
 pub trait SamStream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Resets the connection: nothing further is sent, the peer sees an error.
     fn reset(&mut self);

@@ -1,2 +1,34 @@
 // SPDX-License-Identifier: MIT
-//! The SAMv3 text protocol on top of destinations.
+//! The SAMv3 bridge: the text protocol through which programs of any language use destinations.
+//!
+//! `parse` cuts bytes into lines and words, `command` and `options` give them types, `reply` holds every answer;
+//! these are pure. `server` listens and has one task per socket (`conn`), which either talks in lines or, after
+//! `STREAM CONNECT` and `ACCEPT`, copies bytes (`bridge`). `registry` knows the sessions by ID. The router
+//! underneath is a [`Backend`]. Spec: SAMv3, versions 3.0 to 3.3.
+
+mod backend;
+mod bridge;
+mod command;
+mod conn;
+mod forward;
+mod help;
+mod keys;
+mod naming;
+mod options;
+pub mod parse;
+mod registry;
+mod reply;
+mod server;
+
+pub use backend::{
+    Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, RouterStatus, SamSession, SamStream, SessionStatus,
+    reset_error,
+};
+pub use command::{Command, Rejection, Then, Version};
+pub use keys::{OfflineKeys, PrivateKeys};
+pub use naming::{Hosts, Name};
+pub use options::{
+    CreateRequest, IdleOptions, LeaseSetOptions, SessionConfig, StreamingOptions, Style, TunnelOptions,
+};
+pub use reply::ResultCode;
+pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};

@@ -3,7 +3,11 @@
 //!
 //! Nothing here ever asks DNS. Spec: "Naming and Address Book", SAMv3 `NAMING LOOKUP`.
 
+mod cache;
+
 use std::collections::BTreeMap;
+
+pub(super) use cache::{HostsFile, LookupCache};
 
 use super::keys;
 use crate::wire::{DestHash, Destination, b32};

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+//! Copies bytes between a client's socket and a stream of the network, both ways at once.
+//!
+//! Each direction has one buffer, which exists only while it has something to do and grows to 64 KiB while the
+//! bytes keep coming; a reader that stops therefore stops its writer and nothing else. The two ends close as TCP
+//! does: an end of file passes through after every byte before it, and the other direction lives on. A reset passes
+//! through as a reset. Spec: none; SAMv3 leaves closing open, TCP's habits are what clients expect.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::BoxedStream;
+
+/// Buffer of a direction at rest: allocated when bytes come.
+const BUFFER_MIN: usize = 4 * 1024;
+/// Buffer of a busy direction.
+const BUFFER_MAX: usize = 64 * 1024;
+/// How long a client may keep its end open after the peer closed, without sending anything.
+const LINGER: Duration = Duration::from_secs(60);
+
+/// How a pair of streams ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Both directions were closed in order, or the client stayed silent after the peer's close.
+    Closed,
+    /// The client's socket failed or was reset.
+    ClientLost,
+    /// The peer reset the stream, or it died.
+    PeerLost,
+    /// The session was closed under the stream.
+    SessionEnded,
+}
+
+/// Copies until both directions are done or the session ends. `early` are bytes that the client sent ahead.
+pub(super) async fn run(
+    mut client: TcpStream,
+    mut peer: BoxedStream,
+    early: Vec<u8>,
+    ended: &CancellationToken,
+) -> Outcome {
+    let mut bridge = Bridge::new(early);
+    let outcome = tokio::select! { biased;
+        () = ended.cancelled() => Outcome::SessionEnded,
+        outcome = poll_fn(|cx| bridge.poll(cx, &mut client, &mut peer)) => outcome,
+    };
+    finish(outcome, client, peer).await;
+    outcome
+}
+
+/// Both directions and how far they have got.
+struct Bridge {
+    up: Pump,
+    down: Pump,
+    /// The client's end takes no more bytes.
+    client_lost: bool,
+    /// The peer's end takes no more bytes.
+    peer_lost: bool,
+    /// Runs once the peer has closed and the client has not.
+    linger: Option<Pin<Box<Sleep>>>,
+    moved_up: u64,
+}
+
+impl Bridge {
+    fn new(early: Vec<u8>) -> Self {
+        let (up, down) = (Pump::new(early), Pump::new(Vec::new()));
+        Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0 }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, client: &mut TcpStream, peer: &mut BoxedStream) -> Poll<Outcome> {
+        match self.up.poll(cx, client, peer) {
+            Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::ClientLost),
+            // What came from the peer before it went is still delivered.
+            Poll::Ready(Err(Fault::Write)) => {
+                self.peer_lost = true;
+                self.up.state = State::Done;
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        match self.down.poll(cx, peer, client) {
+            Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::PeerLost),
+            // What the client sent before it went is still delivered.
+            Poll::Ready(Err(Fault::Write)) => {
+                self.client_lost = true;
+                self.down.state = State::Done;
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        match (self.up.done(), self.down.done()) {
+            (true, true) if self.client_lost => Poll::Ready(Outcome::ClientLost),
+            (true, true) => Poll::Ready(Outcome::Closed),
+            (false, true) => self.poll_linger(cx),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The peer is done; the client may still have something to say, but not for ever.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if self.moved_up != self.up.moved {
+            self.moved_up = self.up.moved;
+            self.linger = None;
+        }
+        let timer = self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        timer.as_mut().poll(cx).map(|()| Outcome::Closed)
+    }
+}
+
+/// Leaves both ends in the state that belongs to the outcome.
+async fn finish(outcome: Outcome, client: TcpStream, mut peer: BoxedStream) {
+    match outcome {
+        Outcome::Closed => {}
+        Outcome::SessionEnded => peer.reset(),
+        // Bytes that were read before the client vanished are still delivered: an orderly close.
+        Outcome::ClientLost => {
+            let _ = tokio::time::timeout(LINGER, poll_fn(|cx| Pin::new(&mut peer).poll_shutdown(cx))).await;
+        }
+        Outcome::PeerLost => {
+            peer.reset();
+            let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Closes a client's socket so that what was written to it arrives: says goodbye, then waits a moment for the
+/// client to do the same, because closing over unread bytes would destroy the answer on its way.
+pub(super) async fn close(client: TcpStream) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const DISCARD_MAX: usize = 256 * 1024;
+    if socket2::SockRef::from(&client).shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    let drain = async {
+        let mut discarded = 0;
+        while discarded < DISCARD_MAX && client.readable().await.is_ok() {
+            match discard(&client) {
+                Ok(0) => return,
+                Ok(count) => discarded = discarded.saturating_add(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, drain).await;
+}
+
+fn discard(client: &TcpStream) -> io::Result<usize> {
+    let mut scratch = [0u8; 4096];
+    client.try_read(&mut scratch)
+}
+
+/// Which side of a direction failed.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Read,
+    Write,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Copying,
+    /// The source has ended; the sink is being closed.
+    Closing,
+    Done,
+}
+
+/// One direction.
+struct Pump {
+    buffer: Vec<u8>,
+    /// Bytes `start..end` of the buffer wait for the sink.
+    start: usize,
+    end: usize,
+    /// Next buffer size.
+    size: usize,
+    /// Bytes that the sink has not been asked to flush.
+    unflushed: bool,
+    state: State,
+    /// Bytes that went through.
+    moved: u64,
+}
+
+impl Pump {
+    fn new(early: Vec<u8>) -> Self {
+        let end = early.len();
+        Self { buffer: early, start: 0, end, size: BUFFER_MIN, unflushed: false, state: State::Copying, moved: 0 }
+    }
+
+    fn done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Moves bytes until the source or the sink has to be waited for.
+    fn poll<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<Result<(), Fault>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        loop {
+            match self.state {
+                State::Done => return Poll::Ready(Ok(())),
+                State::Closing => {
+                    ready!(Pin::new(&mut *sink).poll_shutdown(cx)).map_err(|_| Fault::Write)?;
+                    self.buffer = Vec::new();
+                    self.state = State::Done;
+                }
+                State::Copying => {
+                    ready!(self.poll_drain(cx, sink))?;
+                    match self.poll_fill(cx, source) {
+                        Poll::Ready(Ok(0)) => self.state = State::Closing,
+                        Poll::Ready(Ok(_)) => {}
+                        Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Read)),
+                        Poll::Pending => {
+                            self.rest();
+                            if self.unflushed {
+                                ready!(Pin::new(&mut *sink).poll_flush(cx)).map_err(|_| Fault::Write)?;
+                                self.unflushed = false;
+                            }
+                            return Poll::Pending;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes everything that the buffer holds.
+    fn poll_drain<W>(&mut self, cx: &mut Context<'_>, sink: &mut W) -> Poll<Result<(), Fault>>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        while self.start < self.end {
+            let waiting = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let count = ready!(Pin::new(&mut *sink).poll_write(cx, waiting)).map_err(|_| Fault::Write)?;
+            if count == 0 {
+                return Poll::Ready(Err(Fault::Write));
+            }
+            self.start = self.start.saturating_add(count).min(self.end);
+            self.moved = self.moved.wrapping_add(count as u64);
+            self.unflushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once into the empty buffer.
+    fn poll_fill<R>(&mut self, cx: &mut Context<'_>, source: &mut R) -> Poll<io::Result<usize>>
+    where
+        R: AsyncRead + Unpin + ?Sized,
+    {
+        if self.buffer.len() != self.size {
+            self.buffer = vec![0; self.size];
+        }
+        let mut space = ReadBuf::new(&mut self.buffer);
+        ready!(Pin::new(source).poll_read(cx, &mut space))?;
+        let count = space.filled().len();
+        self.start = 0;
+        self.end = count;
+        if count == self.size && self.size < BUFFER_MAX {
+            self.size = (self.size * 4).min(BUFFER_MAX);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Gives the buffer back while there is nothing to copy.
+    fn rest(&mut self) {
+        if self.buffer.capacity() > BUFFER_MIN {
+            self.buffer = Vec::new();
+            self.size = BUFFER_MIN;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+//! The task of one client socket: lines in, answers out, until the socket becomes a stream or closes.
+//!
+//! Commands are answered strictly in order, one at a time; a slow one delays only its own socket. A socket that made
+//! a session owns it: when the socket ends, however it ends, the session ends. Spec: SAMv3, all sections.
+
+mod session;
+mod stream;
+mod utility;
+
+pub(super) use stream::peer_line;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::backend::SamSession;
+use super::bridge;
+use super::command::{Command, Hello, Rejection, Then, Version};
+use super::help;
+use super::parse::{LINE_BEFORE_HELLO_MAX, LINE_MAX, Line, Lines, Verdict, judge};
+use super::registry::Reservation;
+use super::reply::{self, Domain};
+use super::server::Shared;
+
+/// Unknown commands in a row after which a client is taken for junk.
+const JUNK_MAX: u8 = 8;
+/// How long a client may refuse to take an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest payload that is read over after a command that cannot be served.
+const SKIP_MAX: usize = 64 * 1024;
+
+/// What follows a command.
+enum Flow {
+    /// The next command.
+    Next,
+    /// The end of the connection, after what was written has arrived.
+    Close,
+    /// The end of the connection, at once.
+    Drop,
+    /// The socket has become a stream and is already gone.
+    Gone,
+}
+
+/// A session and the claim on its names.
+struct Owned {
+    session: Arc<dyn SamSession>,
+    reservation: Reservation,
+}
+
+/// One client.
+struct Conn {
+    /// `None` once the socket has become a stream.
+    stream: Option<TcpStream>,
+    peer: SocketAddr,
+    lines: Lines,
+    shared: Arc<Shared>,
+    version: Version,
+    owned: Option<Owned>,
+    /// Unknown commands in a row.
+    junk: u8,
+    /// A command has been taken since `HELLO`.
+    active: bool,
+}
+
+/// Serves a client to its end.
+pub(super) async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let mut conn = Conn {
+        stream: Some(stream),
+        peer,
+        lines: Lines::new(LINE_BEFORE_HELLO_MAX),
+        shared,
+        version: Version::V3_0,
+        owned: None,
+        junk: 0,
+        active: false,
+    };
+    // An I/O error of the socket needs no words: nobody is there to read them.
+    let flow = conn.talk().await.unwrap_or(Flow::Drop);
+    conn.finish(flow).await;
+}
+
+impl Conn {
+    async fn talk(&mut self) -> io::Result<Flow> {
+        match self.introduce().await? {
+            Flow::Next => {}
+            flow => return Ok(flow),
+        }
+        loop {
+            let Some(line) = self.next_line().await? else { return Ok(Flow::Close) };
+            match self.obey(&line).await? {
+                Flow::Next => {}
+                flow => return Ok(flow),
+            }
+        }
+    }
+
+    /// Everything up to a good `HELLO`.
+    async fn introduce(&mut self) -> io::Result<Flow> {
+        let deadline = Instant::now() + self.shared.limits.hello_timeout;
+        match tokio::time::timeout_at(deadline, self.gate()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Ok(Flow::Drop),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => return self.say_hello_error("no HELLO VERSION in time, bye").await,
+        }
+        loop {
+            let line = match tokio::time::timeout_at(deadline, self.read_line()).await {
+                Ok(line) => line?,
+                Err(_) => return self.say_hello_error("no HELLO VERSION in time, bye").await,
+            };
+            let line = match line {
+                Read::Line(line) => line,
+                Read::TooLong => return self.say_hello_error("line too long").await,
+                Read::End => return Ok(Flow::Close),
+            };
+            match Command::parse(&line) {
+                Ok(None) => {}
+                Ok(Some(Command::Hello(hello))) => return self.hello(&hello).await,
+                Ok(Some(Command::Help(_))) => self.say(&help::before_hello()).await?,
+                Ok(Some(Command::Quit)) => {
+                    self.say(&reply::quit_ok()).await?;
+                    return Ok(Flow::Close);
+                }
+                Err(rejection) if rejection.then == Then::Close && is_hello(&line) => {
+                    self.refuse(&line, rejection).await?;
+                    return Ok(Flow::Close);
+                }
+                Ok(Some(_)) | Err(_) => {
+                    let advice = "Must start with HELLO VERSION, e.g. HELLO VERSION MIN=3.1 MAX=3.3";
+                    return self.say_hello_error(advice).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until the first bytes show that this may be a SAM client.
+    async fn gate(&mut self) -> io::Result<bool> {
+        loop {
+            match judge(self.lines.pending()) {
+                Verdict::Sam(skip) => {
+                    self.lines.skip(skip);
+                    return Ok(true);
+                }
+                Verdict::Foreign => {
+                    self.shared.metrics.sockets_refused_foreign.inc();
+                    tracing::warn!(peer = %self.peer, "not a SAM client: closed without an answer");
+                    return Ok(false);
+                }
+                Verdict::More => {
+                    if self.fill().await? == 0 {
+                        return Ok(!self.lines.pending().is_empty());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say_hello_error(&mut self, message: &str) -> io::Result<Flow> {
+        self.shared.metrics.lines_refused.inc();
+        self.say(&reply::error(&Domain::Hello, message)).await?;
+        Ok(Flow::Close)
+    }
+
+    async fn hello(&mut self, hello: &Hello) -> io::Result<Flow> {
+        let Some(version) = hello.version else {
+            self.say(&reply::hello_no_version()).await?;
+            return Ok(Flow::Close);
+        };
+        self.version = version;
+        self.lines.set_limit(LINE_MAX);
+        self.say(&reply::hello_ok(version)).await?;
+        Ok(Flow::Next)
+    }
+
+    /// The next line after `HELLO`; `None` when the connection is to be closed.
+    async fn next_line(&mut self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let limits = &self.shared.limits;
+        let patience = match (self.owned.is_some(), self.active) {
+            (true, _) => None,
+            (false, false) if !self.version.has_ports() => Some(limits.command_timeout),
+            (false, _) => Some(limits.idle_timeout),
+        };
+        let ended = self.owned.as_ref().map(|owned| owned.session.closed());
+        let read = tokio::select! { biased;
+            () = optional(ended) => {
+                tracing::info!("a session ended under its client");
+                return Ok(None);
+            }
+            read = self.read_line() => read?,
+            () = optional(patience.map(tokio::time::sleep)) => {
+                self.say(&reply::error(&Domain::Session, "command timeout, bye")).await?;
+                return Ok(None);
+            }
+        };
+        match read {
+            Read::Line(line) => Ok(Some(line)),
+            Read::End => Ok(None),
+            Read::TooLong => {
+                let domain = Line::new(self.lines.pending()).domain().unwrap_or_else(|| "SESSION".to_owned());
+                self.shared.metrics.lines_refused.inc();
+                self.say(&reply::error(&Domain::from_word(&domain), "line too long")).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Does what a line says.
+    async fn obey(&mut self, line: &[u8]) -> io::Result<Flow> {
+        let command = match Command::parse(line) {
+            Ok(None) => return Ok(Flow::Next),
+            Ok(Some(command)) => command,
+            Err(rejection) => return self.refuse(line, rejection).await,
+        };
+        self.junk = 0;
+        self.active = true;
+        match command {
+            Command::Hello(_) => {
+                self.answer(reply::error(&Domain::Hello, "HELLO was said before; the version stays")).await
+            }
+            Command::SessionCreate(params) => self.create(params).await,
+            Command::SessionAdd(_) | Command::SessionRemove(_) => {
+                let message = "SESSION ADD and REMOVE need a PRIMARY session, which is not supported yet";
+                self.answer(reply::error(&Domain::Session, message)).await
+            }
+            Command::Connect(request) => Box::pin(self.connect(request)).await,
+            Command::Accept(request) => Box::pin(self.accept(request)).await,
+            Command::Forward(request) => Box::pin(self.forward(request)).await,
+            Command::Send { domain, size } => self.skip_payload(&domain, size).await,
+            Command::DestGenerate { signature_type } => self.generate(signature_type.as_deref()).await,
+            Command::Lookup { name, options } => Box::pin(self.lookup(&name, options)).await,
+            Command::Ping(tail) => self.answer(reply::pong(&tail)).await,
+            Command::Pong => Ok(Flow::Next),
+            Command::Quit => {
+                self.say(&reply::quit_ok()).await?;
+                Ok(Flow::Close)
+            }
+            Command::Help(topic) => self.help(topic.as_deref()).await,
+            Command::Auth(_) => {
+                self.answer(reply::error(&Domain::Auth, "passwords are not supported yet")).await
+            }
+        }
+    }
+
+    async fn refuse(&mut self, line: &[u8], rejection: Rejection) -> io::Result<Flow> {
+        self.shared.metrics.lines_refused.inc();
+        let word = Line::new(line).domain().unwrap_or_default();
+        tracing::info!(peer = %self.peer, command = %word, answer = %rejection.reply.trim_end(), "SAM line refused");
+        if !rejection.silent || self.owned.is_some() {
+            self.say(&rejection.reply).await?;
+        }
+        self.junk = if rejection.then == Then::StayButCount { self.junk.saturating_add(1) } else { 0 };
+        Ok(match rejection.then {
+            Then::Close => Flow::Close,
+            Then::CloseStream if self.owned.is_none() => Flow::Close,
+            Then::StayButCount if self.junk >= JUNK_MAX => Flow::Close,
+            Then::CloseStream | Then::StayButCount | Then::Stay => Flow::Next,
+        })
+    }
+
+    /// A line on a socket that forwards: it may ping and quit; everything else waits for another socket.
+    async fn obey_forwarding(&mut self, line: &[u8]) -> io::Result<Flow> {
+        match Command::parse(line) {
+            Ok(Some(Command::Ping(tail))) => self.answer(reply::pong(&tail)).await,
+            Ok(Some(Command::Quit)) => {
+                self.say(&reply::quit_ok()).await?;
+                Ok(Flow::Close)
+            }
+            _ => Ok(Flow::Next),
+        }
+    }
+
+    /// Answers and goes on.
+    async fn answer(&mut self, reply: String) -> io::Result<Flow> {
+        let reply = Zeroizing::new(reply);
+        self.say(&reply).await?;
+        Ok(Flow::Next)
+    }
+
+    /// Writes one reply, all at once.
+    async fn say(&mut self, reply: &str) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(reply.as_bytes())).await {
+            Ok(result) => result,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    async fn read_line(&mut self) -> io::Result<Read> {
+        loop {
+            match self.lines.next_line() {
+                Ok(Some(line)) => return Ok(Read::Line(Zeroizing::new(line))),
+                Err(_) => return Ok(Read::TooLong),
+                Ok(None) => {}
+            }
+            if self.fill().await? == 0 {
+                return Ok(Read::End);
+            }
+        }
+    }
+
+    /// Reads once from the socket; 0 is its end. Safe to drop.
+    async fn fill(&mut self) -> io::Result<usize> {
+        loop {
+            let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+            stream.readable().await?;
+            match read_some(stream, &mut self.lines) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn skip_payload(&mut self, domain: &Domain, size: usize) -> io::Result<Flow> {
+        self.say(&reply::error(domain, "datagram sessions are not supported yet")).await?;
+        if size > SKIP_MAX {
+            return Ok(Flow::Close);
+        }
+        let mut left = size;
+        loop {
+            left = left.saturating_sub(self.lines.skip(left));
+            if left == 0 {
+                return Ok(Flow::Next);
+            }
+            if self.fill().await? == 0 {
+                return Ok(Flow::Close);
+            }
+        }
+    }
+
+    /// Closes the socket as the last command wants it and ends the session that it owned.
+    async fn finish(mut self, flow: Flow) {
+        let owned = self.owned.take();
+        if let Some(owned) = &owned {
+            owned.reservation.free_id();
+            owned.session.close();
+        }
+        if let (Some(stream), Flow::Close) = (self.stream.take(), flow) {
+            bridge::close(stream).await;
+        }
+        if let Some(owned) = owned {
+            // The destination becomes free when the router has let go of it.
+            owned.session.closed().await;
+            tracing::info!(session = %owned.reservation.entry.id, "SAM session closed");
+        }
+    }
+}
+
+/// What came of an attempt to read a line.
+enum Read {
+    Line(Zeroizing<Vec<u8>>),
+    TooLong,
+    End,
+}
+
+fn read_some(stream: &TcpStream, lines: &mut Lines) -> io::Result<usize> {
+    let mut scratch = [0u8; 4096];
+    let count = stream.try_read(&mut scratch)?;
+    lines.extend(scratch.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
+fn is_hello(line: &[u8]) -> bool {
+    Line::new(line).domain().as_deref() == Some("HELLO")
+}
+
+/// A future that may be absent, and then never comes.
+async fn optional<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+//! Commands that need no session: keys, names, help.
+
+use std::io;
+
+use super::{Conn, Flow};
+use crate::sam::backend::Failure;
+use crate::sam::help;
+use crate::sam::keys;
+use crate::sam::naming::Name;
+use crate::sam::reply::{self, Domain, ResultCode};
+use crate::wire::{DestHash, Destination, SigType};
+
+impl Conn {
+    /// `DEST GENERATE`
+    pub(super) async fn generate(&mut self, signature_type: Option<&str>) -> io::Result<Flow> {
+        let reply = match self.new_keys(signature_type) {
+            Ok(keys) => reply::dest_ok(&keys.destination().to_base64(), keys.to_base64()),
+            Err(failure) => reply::error(&Domain::Dest, &failure.explain),
+        };
+        self.answer(reply).await
+    }
+
+    /// Keys of the type that a client asked for; Ed25519 when it did not.
+    pub(super) fn new_keys(&self, signature_type: Option<&str>) -> Result<keys::PrivateKeys, Failure> {
+        let sig_type = match signature_type {
+            None => SigType::Ed25519,
+            Some(text) => keys::signature_type(text).ok_or_else(|| unsupported(text))?,
+        };
+        self.shared.backend.new_keys(sig_type).map_err(|failure| match signature_type {
+            Some(text) if failure.explain.is_empty() => unsupported(text),
+            _ => failure,
+        })
+    }
+
+    /// `NAMING LOOKUP`
+    pub(super) async fn lookup(&mut self, name: &str, options: bool) -> io::Result<Flow> {
+        let reply = match self.resolve_named(name, options).await {
+            Ok((destination, options)) => reply::naming_ok(name, &destination.to_base64(), &options),
+            Err(failure) => reply::naming_error(failure.code, name, &failure.explain),
+        };
+        self.answer(reply).await
+    }
+
+    async fn resolve_named(
+        &self,
+        name: &str,
+        options: bool,
+    ) -> Result<(Destination, Vec<(String, String)>), Failure> {
+        let limit = self.shared.limits.lookup_timeout;
+        let late = |what: &str| format!("the network did not {what} within {} s", limit.as_secs());
+        let destination = match tokio::time::timeout(limit, self.find(name)).await {
+            Ok(found) => found?,
+            Err(_) => return Err(Failure::new(ResultCode::KeyNotFound, late("find it"))),
+        };
+        if !options {
+            return Ok((destination, Vec::new()));
+        }
+        let fetched = self.shared.backend.lease_set_options(&destination);
+        match tokio::time::timeout(limit, fetched).await {
+            Ok(options) => Ok((destination, options?)),
+            Err(_) => Err(Failure::new(ResultCode::LeaseSetNotFound, late("give its lease set"))),
+        }
+    }
+
+    async fn find(&self, name: &str) -> Result<Destination, Failure> {
+        match Name::parse(name) {
+            Name::Me => match &self.owned {
+                Some(owned) => Ok(owned.session.destination().clone()),
+                None => {
+                    let explain = "ME needs a session on this very connection";
+                    Err(Failure::new(ResultCode::KeyNotFound, explain))
+                }
+            },
+            Name::Destination(destination) => Ok(*destination),
+            Name::Hash(hash) => self.find_hash(hash).await,
+            Name::Host(host) => self.find_host(&host).await,
+            Name::Blinded => {
+                Err(Failure::new(ResultCode::KeyNotFound, "encrypted lease sets are not supported yet"))
+            }
+            Name::Malformed(why) => Err(Failure::new(ResultCode::InvalidKey, why)),
+        }
+    }
+
+    /// A name from the hosts file.
+    pub(super) async fn find_host(&self, host: &str) -> Result<Destination, Failure> {
+        let hosts = self.shared.hosts.hosts().await;
+        hosts.get(host).cloned().ok_or_else(|| {
+            let explain = match (host.ends_with(".i2p"), hosts.len()) {
+                (false, _) => "names end in .i2p".to_owned(),
+                (true, 0) => "there is no hosts file to look it up in".to_owned(),
+                (true, count) => format!("not among the {count} names of the hosts file"),
+            };
+            Failure::new(ResultCode::KeyNotFound, explain)
+        })
+    }
+
+    /// A destination by its hash: our own sessions, what was found a moment ago, the network.
+    async fn find_hash(&self, hash: DestHash) -> Result<Destination, Failure> {
+        if let Some(own) = self.shared.registry.find_destination(hash) {
+            return Ok(own);
+        }
+        match self.shared.lookups.get(hash) {
+            Some(Some(found)) => return Ok(found),
+            Some(None) => {
+                let explain = "not found a moment ago; asked again after 30 s";
+                return Err(Failure::new(ResultCode::KeyNotFound, explain));
+            }
+            None => {}
+        }
+        let result = self.shared.backend.lookup(hash).await;
+        match &result {
+            Ok(found) => self.shared.lookups.put(hash, Some(found.clone())),
+            Err(failure) if failure.code == ResultCode::KeyNotFound => self.shared.lookups.put(hash, None),
+            Err(_) => {}
+        }
+        result.map_err(|failure| match failure.code {
+            ResultCode::KeyNotFound | ResultCode::InvalidKey => failure,
+            _ => Failure::new(ResultCode::KeyNotFound, failure.explain),
+        })
+    }
+
+    /// `HELP`
+    pub(super) async fn help(&mut self, topic: Option<&str>) -> io::Result<Flow> {
+        let page = if topic == Some("STATUS") {
+            let sockets = self.shared.metrics.sockets_open.get();
+            help::status(&self.shared.backend.status(), &self.shared.registry.all(), sockets)
+        } else {
+            help::text(topic)
+        };
+        self.answer(page).await
+    }
+}
+
+fn unsupported(text: &str) -> Failure {
+    let short: String = text.chars().take(40).collect();
+    Failure::new(ResultCode::I2pError, format!("SIGNATURE_TYPE {short} unsupported"))
+}

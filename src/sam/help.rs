@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//! `HELP`: what a person at a telnet prompt may want to know.
+//!
+//! The first line looks like any reply, the rest begin with `# `, the last is `# end`.
+
+use std::fmt::Write as _;
+
+use super::backend::RouterStatus;
+use super::registry::Entry;
+
+const GENERAL: &str = "\
+HELLO VERSION [MIN=3.0] [MAX=3.3]      must come first
+SESSION CREATE STYLE=STREAM ID=name DESTINATION=TRANSIENT [options]
+STREAM CONNECT ID=name DESTINATION=<base64, x.b32.i2p or x.i2p>
+STREAM ACCEPT ID=name                  waits for one peer; open another socket for the next
+STREAM FORWARD ID=name PORT=n          peers are connected to your TCP port n
+NAMING LOOKUP NAME=<ME, x.b32.i2p or x.i2p>
+DEST GENERATE [SIGNATURE_TYPE=7]       new keys, to use as DESTINATION= later
+PING [text]                            answered with PONG
+QUIT                                   ends this connection, and the session it made
+HELP SESSION, HELP STREAM, HELP STATUS tell more";
+
+const SESSION: &str = "\
+SESSION CREATE STYLE=STREAM ID=name DESTINATION=TRANSIENT|<private key> [options]
+The session lives as long as this connection. Streams need connections of their own.
+SIGNATURE_TYPE=7             type of new keys, with TRANSIENT
+FROM_PORT=0 TO_PORT=0        default ports of its streams
+inbound.length=3             hops of tunnels towards you, 0-7; outbound.length likewise
+inbound.quantity=2           tunnels towards you, 1-16; outbound.quantity likewise
+inbound.lengthVariance=0     random change of the length, -7 to 7; outbound likewise
+inbound.backupQuantity=0     spare tunnels, 0-15; outbound likewise
+i2cp.leaseSetEncType=4       encryption; 4 is the only type here
+i2cp.dontPublishLeaseSet=false  true: nobody can find this session by itself
+i2cp.gzip=true               compress what is worth it
+i2p.streaming.connectTimeout=60000  milliseconds
+Creating a session takes a few seconds, while its tunnels are built. HELP STATUS on a second connection shows how far it is.";
+
+const STREAM: &str = "\
+Each of these needs its own connection, after HELLO; the session stays on the one that made it.
+STREAM CONNECT ID=name DESTINATION=d [FROM_PORT=n] [TO_PORT=n] [SILENT=false]
+  after RESULT=OK everything you type goes to the peer
+STREAM ACCEPT ID=name [SILENT=false]
+  RESULT=OK at once; when a peer comes, a line with its destination, then its bytes
+STREAM FORWARD ID=name PORT=n [HOST=your address] [SILENT=false]
+  each peer becomes a TCP connection to HOST:PORT that begins with its destination
+SILENT=true leaves out the reply and the destination line";
+
+/// The help on a topic.
+pub(super) fn text(topic: Option<&str>) -> String {
+    page(match topic {
+        Some("SESSION") => SESSION,
+        Some("STREAM") => STREAM,
+        _ => GENERAL,
+    })
+}
+
+/// `HELP` before `HELLO`: the same, with the way in.
+pub(super) fn before_hello() -> String {
+    page("this is a SAM bridge; begin with HELLO VERSION, then HELP lists the commands")
+}
+
+/// The state of the bridge and the router. Nothing in it is secret, but no client program should ever meet it.
+pub(super) fn status(router: &RouterStatus, sessions: &[std::sync::Arc<Entry>], sockets: u64) -> String {
+    let mut body = format!(
+        "router: up {}, {} routers known, {} connected, {} own tunnels, {} transit tunnels",
+        duration(router.uptime_s),
+        router.known_routers,
+        router.connected_routers,
+        router.own_tunnels,
+        router.transit_tunnels,
+    );
+    if !router.note.is_empty() {
+        let _ = write!(body, "\nrouter: {}", router.note);
+    }
+    let _ = write!(body, "\nbridge: {sockets} connections, {} sessions", sessions.len());
+    for entry in sessions {
+        let _ = write!(body, "\n{}", session_line(entry));
+    }
+    page(&body)
+}
+
+fn session_line(entry: &Entry) -> String {
+    let age = duration(entry.created.elapsed().as_secs());
+    let head = format!("session {} {} {}", entry.id, entry.style, entry.hash.to_b32_name());
+    let Some(session) = entry.session() else {
+        return format!("{head} building for {age}");
+    };
+    let status = session.status();
+    let (accepts, forwarding) = entry.waiters();
+    let forward = if forwarding { ", forwarding" } else { "" };
+    format!(
+        "{head} age {age}, tunnels {} in {} out, {} streams, {accepts} pending accepts{forward}",
+        status.tunnels_in, status.tunnels_out, status.streams
+    )
+}
+
+fn duration(seconds: u64) -> String {
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds} s"),
+        (0, _) => format!("{minutes} min {} s", seconds % 60),
+        _ => format!("{hours} h {minutes} min"),
+    }
+}
+
+fn page(body: &str) -> String {
+    let mut page = "HELP REPLY RESULT=OK\n".to_owned();
+    for line in body.lines() {
+        let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+        let _ = writeln!(page, "# {clean}");
+    }
+    page.push_str("# end\n");
+    page
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT
+//! The listener: admits clients within limits and gives each a task.
+//!
+//! The UDP port for datagrams is bound as well, so that the pair of ports is ours, and what comes there is
+//! dropped and counted until datagram sessions exist. Spec: SAMv3 "SAM Bridge", limits S1-S9.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+
+use super::backend::Backend;
+use super::conn;
+use super::naming::{HostsFile, LookupCache};
+use super::registry::{Registry, SessionLimits};
+use super::reply::{self, Domain};
+use crate::base::Tasks;
+
+/// Where the bridge listens and what it allows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SamConfig {
+    /// TCP address of the bridge. Default 127.0.0.1:7656.
+    pub address: SocketAddr,
+    /// UDP address for datagrams; `None` is the TCP address with the port one lower.
+    pub udp: Option<SocketAddr>,
+    /// Permits addresses other than loopback. The bridge has no passwords yet: whoever reaches it may use it.
+    pub allow_remote: bool,
+    /// A hosts file (`name=base64` lines) for host names.
+    pub hosts: Option<PathBuf>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Default for SamConfig {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 7656)),
+            udp: None,
+            allow_remote: false,
+            hosts: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl SamConfig {
+    /// A bridge at `address`, everything else by default.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, ..Self::default() }
+    }
+}
+
+/// Bounds of a bridge.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Sockets at once. Default 1024; each costs a few KiB, and a stream its buffers while bytes move.
+    pub sockets: usize,
+    /// Sockets at once from one address that is not loopback. Default 256.
+    pub sockets_per_address: usize,
+    /// Sessions at once. Default 100.
+    pub sessions: usize,
+    /// Sessions at once from one address that is not loopback. Default 32.
+    pub sessions_per_address: usize,
+    /// Sessions that may be created in a burst; further ones wait for their turn. Default 10.
+    pub session_burst: u32,
+    /// Time per session created beyond the burst. Default 500 ms.
+    pub session_interval: Duration,
+    /// Pending accepts of one session. Default 512.
+    pub accepts: usize,
+    /// Time for `HELLO`. Default 60 s, because people type it.
+    pub hello_timeout: Duration,
+    /// Time for the first command of a 3.0 or 3.1 client. Default 60 s.
+    pub command_timeout: Duration,
+    /// Time for a command of any other client without a session. Default 5 min.
+    pub idle_timeout: Duration,
+    /// Time for the tunnels of a new session. Default 5 min.
+    pub session_timeout: Duration,
+    /// Time for a name look-up. Default 30 s.
+    pub lookup_timeout: Duration,
+    /// Time for a connect in all. Default 75 s.
+    pub connect_timeout: Duration,
+    /// Permits `STREAM FORWARD` to any address, not only loopback and the client's own. Default false.
+    pub forward_anywhere: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sockets: 1024,
+            sockets_per_address: 256,
+            sessions: 100,
+            sessions_per_address: 32,
+            session_burst: 10,
+            session_interval: Duration::from_millis(500),
+            accepts: 512,
+            hello_timeout: Duration::from_secs(60),
+            command_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(300),
+            session_timeout: Duration::from_secs(300),
+            lookup_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(75),
+            forward_anywhere: false,
+        }
+    }
+}
+
+crate::metrics! {
+    /// What a bridge counts.
+    pub struct SamMetrics {
+        /// Sockets accepted.
+        sockets_accepted: Counter,
+        /// Sockets open now.
+        sockets_open: Counter,
+        /// Sockets refused because all were in use.
+        sockets_refused_full: Counter,
+        /// Sockets closed because the first bytes were not SAM.
+        sockets_refused_foreign: Counter,
+        /// Failures to accept a socket, such as a lack of file descriptors.
+        accept_errors: Counter,
+        /// Lines that were refused.
+        lines_refused: Counter,
+        /// Sessions that were opened.
+        sessions_opened: Counter,
+        /// Sessions that could not be opened.
+        sessions_failed: Counter,
+        /// Streams that were connected, accepted or forwarded.
+        streams_opened: Counter,
+        /// Connects that failed.
+        connects_failed: Counter,
+        /// Peers that were given to somebody else because their client had gone.
+        peers_handed_back: Counter,
+        /// Peers reset because the target of a FORWARD did not answer.
+        forwards_failed: Counter,
+        /// UDP datagrams dropped.
+        udp_dropped: Counter,
+    }
+}
+
+/// Why a bridge cannot start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SamError {
+    /// The address is not loopback and remote clients are not allowed.
+    Exposed(SocketAddr),
+    /// An address cannot be bound.
+    Bind(SocketAddr, io::Error),
+}
+
+impl fmt::Display for SamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exposed(address) => write!(
+                f,
+                "SAM at {address} would be open to other machines; use 127.0.0.1, or allow remote clients explicitly"
+            ),
+            Self::Bind(address, error) => write!(f, "SAM cannot listen at {address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SamError {}
+
+/// What all connections of a bridge share.
+pub(super) struct Shared {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) limits: Limits,
+    pub(super) lookups: LookupCache,
+    pub(super) hosts: HostsFile,
+    pub(super) tasks: Tasks,
+    pub(super) metrics: SamMetrics,
+    pub(super) pace: Pace,
+    clients: Mutex<Vec<IpAddr>>,
+}
+
+/// A running bridge. It ends with the tasks it was started on.
+#[derive(Clone)]
+pub struct SamServer {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    udp: Option<SocketAddr>,
+}
+
+impl fmt::Debug for SamServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SamServer({})", self.address)
+    }
+}
+
+impl SamServer {
+    /// Binds both ports and starts serving on `tasks`.
+    ///
+    /// # Errors
+    /// [`SamError`] when the address is not allowed or not free.
+    pub async fn start(config: SamConfig, backend: Arc<dyn Backend>, tasks: &Tasks) -> Result<Self, SamError> {
+        if !config.address.ip().is_loopback() {
+            if !config.allow_remote {
+                return Err(SamError::Exposed(config.address));
+            }
+            tracing::warn!(address = %config.address, "SAM is open to other machines and has no password");
+        }
+        let bind = |error| SamError::Bind(config.address, error);
+        let listener = TcpListener::bind(config.address).await.map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let udp = bind_udp(&config, address).await?;
+        let limits = config.limits;
+        let counts = SessionLimits { total: limits.sessions, per_address: limits.sessions_per_address };
+        let shared = Arc::new(Shared {
+            backend,
+            registry: Registry::new(counts),
+            pace: Pace::new(limits.session_burst, limits.session_interval),
+            limits,
+            lookups: LookupCache::default(),
+            hosts: HostsFile::new(config.hosts),
+            tasks: tasks.clone(),
+            metrics: SamMetrics::default(),
+            clients: Mutex::default(),
+        });
+        let udp_address = udp.as_ref().and_then(|socket| socket.local_addr().ok());
+        if let Some(socket) = udp {
+            tasks.spawn("sam_udp", drop_datagrams(socket, shared.clone()));
+        }
+        tasks.spawn("sam_accept", accept_loop(listener, shared.clone()));
+        Ok(Self { shared, address, udp: udp_address })
+    }
+
+    /// Where it listens, with the port the system chose for 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The UDP port, if it could be bound.
+    pub fn udp_address(&self) -> Option<SocketAddr> {
+        self.udp
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &SamMetrics {
+        &self.shared.metrics
+    }
+
+    /// Sessions that exist or are being built.
+    pub fn sessions(&self) -> usize {
+        self.shared.registry.len()
+    }
+}
+
+/// Binds the datagram port. One that was asked for must be free; the implied one may be missing for now.
+async fn bind_udp(config: &SamConfig, tcp: SocketAddr) -> Result<Option<UdpSocket>, SamError> {
+    if let Some(address) = config.udp {
+        return UdpSocket::bind(address).await.map(Some).map_err(|error| SamError::Bind(address, error));
+    }
+    let port = if config.address.port() == 0 { 0 } else { tcp.port().saturating_sub(1) };
+    let address = SocketAddr::new(tcp.ip(), port);
+    match UdpSocket::bind(address).await {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => {
+            tracing::warn!(%address, %error, "the SAM datagram port is not free");
+            Ok(None)
+        }
+    }
+}
+
+async fn drop_datagrams(socket: UdpSocket, shared: Arc<Shared>) {
+    let mut scratch = [0u8; 16];
+    loop {
+        // Longer datagrams are cut off, which is all the same here. Errors are of the last send, of which there is none.
+        if socket.recv_from(&mut scratch).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        shared.metrics.udp_dropped.inc();
+    }
+}
+
+async fn accept_loop(listener: TcpListener, shared: Arc<Shared>) {
+    // A spare descriptor: when there are no more, it is given up for a moment so that the queue can be emptied.
+    let mut spare = spare_socket();
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => admit(stream, peer, &shared),
+            Err(error) => {
+                shared.metrics.accept_errors.inc();
+                tracing::warn!(%error, "SAM cannot accept a connection");
+                if spare.take().is_some() {
+                    if let Ok(Ok((stream, _))) =
+                        tokio::time::timeout(Duration::from_millis(10), listener.accept()).await
+                    {
+                        refuse(&stream);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                spare = spare_socket();
+            }
+        }
+    }
+}
+
+fn spare_socket() -> Option<socket2::Socket> {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
+}
+
+/// Gives a client its task, or tells it that there is no room.
+fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
+    shared.metrics.sockets_accepted.inc();
+    let Some(seat) = Seat::take(shared, peer.ip()) else {
+        shared.metrics.sockets_refused_full.inc();
+        refuse(&stream);
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
+    let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+    shared.tasks.spawn("sam_conn", async move {
+        conn::run(stream, peer, seat.shared.clone()).await;
+        drop(seat);
+    });
+}
+
+fn refuse(stream: &TcpStream) {
+    let _ = stream.try_write(reply::error(&Domain::Hello, "too many connections").as_bytes());
+}
+
+/// The place of one client among those that are allowed.
+struct Seat {
+    shared: Arc<Shared>,
+    address: IpAddr,
+}
+
+impl Seat {
+    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
+        let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = if address.is_loopback() { 0 } else { clients.iter().filter(|ip| **ip == address).count() };
+        if clients.len() >= shared.limits.sockets || same >= shared.limits.sockets_per_address {
+            return None;
+        }
+        clients.push(address);
+        shared.metrics.sockets_open.set(clients.len() as u64);
+        Some(Self { shared: shared.clone(), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = clients.iter().position(|ip| *ip == self.address) {
+            clients.swap_remove(at);
+        }
+        self.shared.metrics.sockets_open.set(clients.len() as u64);
+    }
+}
+
+/// Spreads session creation: a burst at once, then one per interval.
+pub(super) struct Pace {
+    burst: Duration,
+    interval: Duration,
+    /// When the next session would be due if there were no burst.
+    due: tokio::sync::Mutex<Option<tokio::time::Instant>>,
+}
+
+impl Pace {
+    fn new(burst: u32, interval: Duration) -> Self {
+        Self { burst: interval.saturating_mul(burst.saturating_sub(1)), interval, due: tokio::sync::Mutex::new(None) }
+    }
+
+    /// Waits for a turn; first come, first served.
+    pub(super) async fn turn(&self) {
+        let mut due = self.due.lock().await;
+        let now = tokio::time::Instant::now();
+        let at = due.unwrap_or(now).max(now);
+        let wait = at.saturating_duration_since(now).saturating_sub(self.burst);
+        tokio::time::sleep(wait).await;
+        *due = Some(at + self.interval);
+    }
+}
+
+#[cfg(test)]
+mod tests;
