@@ -49,7 +49,10 @@ pub trait Backend: Send + Sync + 'static {
     fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>>;
 
     /// The options of a destination's lease set, fetched if needed.
-    fn lease_set_options(&self, _destination: &Destination) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
+    fn lease_set_options(
+        &self,
+        _destination: &Destination,
+    ) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
@@ -75,10 +78,18 @@ pub trait SamSession: Send + Sync {
     fn destination(&self) -> &Destination;
 
     /// Connects to a peer. At most 75 s with the look-up of its lease set; answered when the peer has answered.
-    fn connect(&self, to: Destination, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
+    fn connect(
+        &self,
+        to: Destination,
+        options: ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>>;
 
     /// As [`SamSession::connect`], for a peer whose destination is not known yet, only its hash.
-    fn connect_hash(&self, to: DestHash, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
+    fn connect_hash(
+        &self,
+        to: DestHash,
+        options: ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>>;
 
     /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
     ///

@@ -23,7 +23,11 @@ use super::server::Shared;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Where a `STREAM FORWARD` sends its peers, if that is allowed.
-pub(super) fn target(request: &ForwardRequest, client: IpAddr, shared: &Shared) -> Result<SocketAddr, Failure> {
+pub(super) fn target(
+    request: &ForwardRequest,
+    client: IpAddr,
+    shared: &Shared,
+) -> Result<SocketAddr, Failure> {
     let refuse = |explain: &str| Err(Failure::new(ResultCode::I2pError, explain));
     if request.ssl {
         return refuse("SSL=true is not supported; the connection to your server would be plain");

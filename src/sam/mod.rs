@@ -8,7 +8,7 @@
 
 mod backend;
 mod bridge;
-mod command;
+pub mod command;
 mod conn;
 mod forward;
 mod help;
@@ -21,14 +21,15 @@ mod reply;
 mod server;
 
 pub use backend::{
-    Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, RouterStatus, SamSession, SamStream, SessionStatus,
-    reset_error,
+    Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, RouterStatus, SamSession, SamStream,
+    SessionStatus, reset_error,
 };
-pub use command::{Command, Rejection, Then, Version};
+pub use command::{Command, Version};
 pub use keys::{OfflineKeys, PrivateKeys};
 pub use naming::{Hosts, Name};
 pub use options::{
-    CreateRequest, IdleOptions, LeaseSetOptions, SessionConfig, StreamingOptions, Style, TunnelOptions,
+    CreateRequest, ENCRYPTION_X25519, IdleOptions, LeaseSetOptions, SessionConfig, StreamingOptions, Style,
+    TunnelOptions,
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};

@@ -76,11 +76,17 @@ impl Registry {
             return Err(Conflict::Destination);
         }
         if inner.destinations.len() >= self.limits.total {
-            return Err(Conflict::Full(format!("all {} sessions of this router are in use", self.limits.total)));
+            return Err(Conflict::Full(format!(
+                "all {} sessions of this router are in use",
+                self.limits.total
+            )));
         }
         let of_client = inner.destinations.values().filter(|ip| **ip == client).count();
         if !client.is_loopback() && of_client >= self.limits.per_address {
-            return Err(Conflict::Full(format!("all {} sessions of one client are in use", self.limits.per_address)));
+            return Err(Conflict::Full(format!(
+                "all {} sessions of one client are in use",
+                self.limits.per_address
+            )));
         }
         let entry = Arc::new(Entry::new(request, hash));
         inner.sessions.insert(request.id.clone(), entry.clone());

@@ -112,7 +112,7 @@ impl Domain {
 }
 
 /// `<domain> RESULT=<code>` with a message where one is allowed.
-pub fn status(domain: &Domain, code: ResultCode, message: &str) -> String {
+pub(super) fn status(domain: &Domain, code: ResultCode, message: &str) -> String {
     let mut line = format!("{} RESULT={}", domain.words(), code.word());
     push_message(&mut line, domain, code, message);
     line.push('\n');
@@ -120,32 +120,32 @@ pub fn status(domain: &Domain, code: ResultCode, message: &str) -> String {
 }
 
 /// `<domain> RESULT=I2P_ERROR MESSAGE="..."`.
-pub fn error(domain: &Domain, message: &str) -> String {
+pub(super) fn error(domain: &Domain, message: &str) -> String {
     status(domain, ResultCode::I2pError, message)
 }
 
 /// `HELLO REPLY RESULT=OK VERSION=3.x`
-pub fn hello_ok(version: Version) -> String {
+pub(super) fn hello_ok(version: Version) -> String {
     format!("HELLO REPLY RESULT=OK VERSION={version}\n")
 }
 
 /// `HELLO REPLY RESULT=NOVERSION`
-pub fn hello_no_version() -> String {
+pub(super) fn hello_no_version() -> String {
     "HELLO REPLY RESULT=NOVERSION\n".to_owned()
 }
 
 /// `SESSION STATUS RESULT=OK DESTINATION=<private key>`; nothing may follow the key.
-pub fn session_ok(private_key: &str) -> String {
+pub(super) fn session_ok(private_key: &str) -> String {
     format!("SESSION STATUS RESULT=OK DESTINATION={private_key}\n")
 }
 
 /// `STREAM STATUS RESULT=OK`
-pub fn stream_ok() -> String {
+pub(super) fn stream_ok() -> String {
     "STREAM STATUS RESULT=OK\n".to_owned()
 }
 
 /// The line before the first payload of an accepted stream: the peer's destination, and from 3.2 on the ports.
-pub fn peer_line(destination: &str, from_port: u16, to_port: u16, version: Version) -> String {
+pub(super) fn peer_line(destination: &str, from_port: u16, to_port: u16, version: Version) -> String {
     if version.has_ports() {
         format!("{destination} FROM_PORT={from_port} TO_PORT={to_port}\n")
     } else {
@@ -154,14 +154,15 @@ pub fn peer_line(destination: &str, from_port: u16, to_port: u16, version: Versi
 }
 
 /// `DEST REPLY PUB=<public> PRIV=<private>`
-pub fn dest_ok(public: &str, private: &str) -> String {
+pub(super) fn dest_ok(public: &str, private: &str) -> String {
     format!("DEST REPLY PUB={public} PRIV={private}\n")
 }
 
 /// `NAMING REPLY RESULT=OK NAME=<name> VALUE=<destination>` with lease set options behind.
-pub fn naming_ok(name: &str, value: &str, options: &[(String, String)]) -> String {
+pub(super) fn naming_ok(name: &str, value: &str, options: &[(String, String)]) -> String {
     let mut line = format!("NAMING REPLY RESULT=OK NAME={} VALUE={value}", echo(name));
-    let clean = |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || c == '"' || c == '\\');
+    let clean =
+        |text: &str| !text.is_empty() && !text.chars().any(|c| c.is_control() || c == '"' || c == '\\');
     for (key, value) in options.iter().filter(|(key, value)| clean(key) && clean(value)) {
         if !key.contains(['=', ' ']) {
             let _ = write!(line, " OPTION:{key}=\"{value}\"");
@@ -172,7 +173,7 @@ pub fn naming_ok(name: &str, value: &str, options: &[(String, String)]) -> Strin
 }
 
 /// `NAMING REPLY RESULT=<code> NAME=<name>` with a message where there is something to say.
-pub fn naming_error(code: ResultCode, name: &str, message: &str) -> String {
+pub(super) fn naming_error(code: ResultCode, name: &str, message: &str) -> String {
     let mut line = format!("NAMING REPLY RESULT={}", code.word());
     if !name.is_empty() {
         let _ = write!(line, " NAME={}", echo(name));
@@ -183,18 +184,13 @@ pub fn naming_error(code: ResultCode, name: &str, message: &str) -> String {
 }
 
 /// `PONG` and the text of the ping, byte for byte.
-pub fn pong(tail: &str) -> String {
+pub(super) fn pong(tail: &str) -> String {
     format!("PONG{tail}\n")
 }
 
 /// The answer to `QUIT`, `STOP` and `EXIT`.
-pub fn quit_ok() -> String {
+pub(super) fn quit_ok() -> String {
     "QUIT STATUS RESULT=OK MESSAGE=bye\n".to_owned()
-}
-
-/// `AUTH STATUS RESULT=OK`
-pub fn auth_ok() -> String {
-    "AUTH STATUS RESULT=OK\n".to_owned()
 }
 
 fn push_message(line: &mut String, domain: &Domain, code: ResultCode, message: &str) {

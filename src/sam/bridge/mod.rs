@@ -75,7 +75,12 @@ impl Bridge {
         Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0 }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, client: &mut TcpStream, peer: &mut BoxedStream) -> Poll<Outcome> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut TcpStream,
+        peer: &mut BoxedStream,
+    ) -> Poll<Outcome> {
         match self.up.poll(cx, client, peer) {
             Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::ClientLost),
             // What came from the peer before it went is still delivered.
@@ -189,7 +194,15 @@ struct Pump {
 impl Pump {
     fn new(early: Vec<u8>) -> Self {
         let end = early.len();
-        Self { buffer: early, start: 0, end, size: BUFFER_MIN, unflushed: false, state: State::Copying, moved: 0 }
+        Self {
+            buffer: early,
+            start: 0,
+            end,
+            size: BUFFER_MIN,
+            unflushed: false,
+            state: State::Copying,
+            moved: 0,
+        }
     }
 
     fn done(&self) -> bool {

@@ -144,7 +144,8 @@ impl Command {
             ("NAMING", "LOOKUP") => lookup(&params),
             ("AUTH", _) => Ok(Self::Auth(opcode)),
             _ => {
-                let message = format!("unknown command {command} {opcode}; {}", suggest::opcodes_of(&command));
+                let message =
+                    format!("unknown command {command} {opcode}; {}", suggest::opcodes_of(&command));
                 Err(Rejection::new(domain, &message, Then::StayButCount))
             }
         }
@@ -174,7 +175,11 @@ fn send(params: &Params, domain: &Domain) -> Result<Command, Rejection> {
     // Without a size nobody can tell where the next line begins.
     let size = params.filled("SIZE").and_then(|text| text.parse().ok());
     let Some(size) = size else {
-        return Err(Rejection::new(domain, "SIZE must be the number of bytes that follow the line", Then::Close));
+        return Err(Rejection::new(
+            domain,
+            "SIZE must be the number of bytes that follow the line",
+            Then::Close,
+        ));
     };
     Ok(Command::Send { domain: domain.clone(), size })
 }

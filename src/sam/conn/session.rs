@@ -67,7 +67,10 @@ impl Conn {
     fn check(&self, params: &Params) -> Result<(CreateRequest, PrivateKeys), Failure> {
         let error = |explain: String| Failure::new(ResultCode::I2pError, explain);
         if let Some(owned) = &self.owned {
-            return Err(error(format!("Session already exists on this connection: {}", owned.reservation.entry.id)));
+            return Err(error(format!(
+                "Session already exists on this connection: {}",
+                owned.reservation.entry.id
+            )));
         }
         let request = CreateRequest::new(params).map_err(error)?;
         if request.style != Style::Stream {

@@ -61,7 +61,9 @@ impl Conn {
                 // The code for unknown names is not in the table of this command.
                 Err(failure) => return Err(Failure::new(ResultCode::InvalidKey, failure.explain)),
             },
-            Name::Blinded => return refuse(ResultCode::CantReachPeer, "encrypted lease sets are not supported yet"),
+            Name::Blinded => {
+                return refuse(ResultCode::CantReachPeer, "encrypted lease sets are not supported yet");
+            }
             Name::Malformed(why) => return refuse(ResultCode::InvalidKey, why),
         };
         tokio::select! { biased;
@@ -141,16 +143,18 @@ impl Conn {
 
     /// `STREAM FORWARD`
     pub(super) async fn forward(&mut self, request: ForwardRequest) -> io::Result<Flow> {
-        let target = self
-            .session_of(&request.id)
-            .and_then(|(entry, _)| forward::target(&request, self.peer.ip(), &self.shared).map(|to| (entry, to)));
+        let target = self.session_of(&request.id).and_then(|(entry, _)| {
+            forward::target(&request, self.peer.ip(), &self.shared).map(|to| (entry, to))
+        });
         let (entry, target) = match target {
             Ok(found) => found,
             Err(failure) => return self.fail_stream(&failure, false).await,
         };
         let waiter = match entry.begin_forward() {
             Ok(waiter) => waiter,
-            Err(explain) => return self.fail_stream(&Failure::new(ResultCode::I2pError, explain), false).await,
+            Err(explain) => {
+                return self.fail_stream(&Failure::new(ResultCode::I2pError, explain), false).await;
+            }
         };
         self.say(&reply::stream_ok()).await?;
         let job = forward::Job {

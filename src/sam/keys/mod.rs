@@ -141,7 +141,7 @@ impl OfflineKeys {
 ///
 /// # Errors
 /// [`DecodeError`] when it is neither a destination nor one with private keys behind it.
-pub fn public_part(text: &str) -> Result<Destination, DecodeError> {
+pub(super) fn public_part(text: &str) -> Result<Destination, DecodeError> {
     let bytes = Zeroizing::new(b64::decode(text).ok_or(DecodeError::Value("base64"))?);
     let mut r = Reader::new(&bytes);
     let destination = Destination::decode(&mut r)?;
@@ -152,7 +152,7 @@ pub fn public_part(text: &str) -> Result<Destination, DecodeError> {
 }
 
 /// Reads a signature type: its number, or its name in any case.
-pub fn signature_type(text: &str) -> Option<SigType> {
+pub(super) fn signature_type(text: &str) -> Option<SigType> {
     const NAMES: [(&str, SigType); 6] = [
         ("DSA_SHA1", SigType::DsaSha1),
         ("ECDSA_SHA256_P256", SigType::EcdsaP256),

@@ -80,7 +80,11 @@ impl HostsFile {
             let modified = meta.and_then(|meta| meta.modified().ok());
             if modified != loaded.modified {
                 loaded.modified = modified;
-                let bytes = if modified.is_some() { tokio::fs::read(path).await.unwrap_or_default() } else { Vec::new() };
+                let bytes = if modified.is_some() {
+                    tokio::fs::read(path).await.unwrap_or_default()
+                } else {
+                    Vec::new()
+                };
                 let hosts = Hosts::parse(&String::from_utf8_lossy(&bytes));
                 tracing::info!(names = hosts.len(), skipped = hosts.skipped(), "hosts file read");
                 loaded.hosts = Arc::new(hosts);

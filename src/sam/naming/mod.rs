@@ -68,8 +68,10 @@ impl Name {
     fn parse_host(text: &str) -> Self {
         let lower = text.to_ascii_lowercase();
         let host = lower.strip_suffix(".alt").filter(|rest| rest.ends_with(".i2p")).unwrap_or(&lower);
-        let plain = host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
-        let broken = host.starts_with(['.', '-']) || [ "..", ".-", "-."].iter().any(|pair| host.contains(pair));
+        let plain =
+            host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-'));
+        let broken =
+            host.starts_with(['.', '-']) || ["..", ".-", "-."].iter().any(|pair| host.contains(pair));
         if host.is_empty() || host.len() > HOST_MAX || !plain || broken {
             return Self::Malformed("not a destination or name");
         }

@@ -171,7 +171,8 @@ impl TunnelOptions {
             variance: i8::try_from(number("lengthVariance", -7, 7, 0)).unwrap_or(0),
             quantity: small(number("quantity", 1, 16, default.quantity.into())),
             backup: small(number("backupQuantity", 0, 15, 0)),
-            allow_zero_hop: length == 0 || flag(params, &format!("{direction}.allowZeroHop")).unwrap_or(false),
+            allow_zero_hop: length == 0
+                || flag(params, &format!("{direction}.allowZeroHop")).unwrap_or(false),
             nickname: params
                 .filled(&format!("{direction}.nickname"))
                 .or_else(|| params.filled(&format!("{direction}.name")))
@@ -219,7 +220,9 @@ impl LeaseSetOptions {
     /// Whether the client named encryption types of which we speak none, so that the default stands in.
     pub fn was_overruled(params: &Params) -> bool {
         let known = |word: &str| word == "4" || word.eq_ignore_ascii_case("ECIES_X25519");
-        params.filled("i2cp.leaseSetEncType").is_some_and(|list| !list.split(',').any(|word| known(word.trim())))
+        params
+            .filled("i2cp.leaseSetEncType")
+            .is_some_and(|list| !list.split(',').any(|word| known(word.trim())))
     }
 }
 

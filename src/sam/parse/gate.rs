@@ -18,8 +18,22 @@ pub enum Verdict {
 
 /// Methods of HTTP and its relatives. None is a SAM word or the beginning of one.
 const VERBS: [&[u8]; 16] = [
-    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI", b"PROPFIND",
-    b"SEARCH", b"REPORT", b"SUBSCRIBE", b"NOTIFY", b"EHLO",
+    b"GET",
+    b"HEAD",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"CONNECT",
+    b"OPTIONS",
+    b"TRACE",
+    b"PATCH",
+    b"PRI",
+    b"PROPFIND",
+    b"SEARCH",
+    b"REPORT",
+    b"SUBSCRIBE",
+    b"NOTIFY",
+    b"EHLO",
 ];
 /// Longest word worth waiting for before it is judged.
 const WORD_MAX: usize = 10;

@@ -127,8 +127,12 @@ impl<'a> Line<'a> {
             return None;
         }
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let name: String =
-            word.iter().filter(|byte| plain(byte)).take(32).map(|byte| char::from(byte.to_ascii_uppercase())).collect();
+        let name: String = word
+            .iter()
+            .filter(|byte| plain(byte))
+            .take(32)
+            .map(|byte| char::from(byte.to_ascii_uppercase()))
+            .collect();
         Some(if name.is_empty() { "UNKNOWN".to_owned() } else { name })
     }
 

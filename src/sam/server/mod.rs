@@ -198,7 +198,11 @@ impl SamServer {
     ///
     /// # Errors
     /// [`SamError`] when the address is not allowed or not free.
-    pub async fn start(config: SamConfig, backend: Arc<dyn Backend>, tasks: &Tasks) -> Result<Self, SamError> {
+    pub async fn start(
+        config: SamConfig,
+        backend: Arc<dyn Backend>,
+        tasks: &Tasks,
+    ) -> Result<Self, SamError> {
         if !config.address.ip().is_loopback() {
             if !config.allow_remote {
                 return Err(SamError::Exposed(config.address));
@@ -337,7 +341,8 @@ struct Seat {
 impl Seat {
     fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
         let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = if address.is_loopback() { 0 } else { clients.iter().filter(|ip| **ip == address).count() };
+        let same =
+            if address.is_loopback() { 0 } else { clients.iter().filter(|ip| **ip == address).count() };
         if clients.len() >= shared.limits.sockets || same >= shared.limits.sockets_per_address {
             return None;
         }
@@ -367,7 +372,11 @@ pub(super) struct Pace {
 
 impl Pace {
     fn new(burst: u32, interval: Duration) -> Self {
-        Self { burst: interval.saturating_mul(burst.saturating_sub(1)), interval, due: tokio::sync::Mutex::new(None) }
+        Self {
+            burst: interval.saturating_mul(burst.saturating_sub(1)),
+            interval,
+            due: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// Waits for a turn; first come, first served.
