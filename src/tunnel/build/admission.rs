@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//! Who may ask for transit tunnels, how often, and when we say no.
+//!
+//! Before any public-key work a request must pass its previous hop's bucket and the router's own; over either it is
+//! dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
+//! Limits: [`AdmissionLimits`]; at most [`PEERS_MAX`] peers are counted at a time. Design: limits 3.4, T2-T4.
+
+use crate::base::{Map, Mono, Rng};
+use crate::wire::RouterHash;
+
+/// Peers counted within one window; the first request of any further peer is refused until the window turns.
+const PEERS_MAX: usize = 8192;
+/// Window in which requests of one peer are counted.
+const REQUEST_WINDOW_US: u64 = 110_000_000;
+/// Window in which accepted tunnels per neighbour are counted.
+const ACCEPT_WINDOW_US: u64 = 220_000_000;
+
+/// Bounds of what we do for others. The defaults are those of the live network.
+#[derive(Clone, Debug)]
+pub struct AdmissionLimits {
+    /// Most transit tunnels at once; 0 refuses all with code 30.
+    pub transit_max: usize,
+    /// Smallest and largest number of requests from one previous hop in 110 s (2 % of our transit in between).
+    pub requests_per_peer: (usize, usize),
+    /// Smallest and largest number of accepted tunnels per neighbour in 220 s (1 % of our transit in between).
+    pub accepts_per_peer: (usize, usize),
+    /// Requests that the router looks at per second, over a longer time.
+    pub requests_per_second: u32,
+    /// Requests that may come at once.
+    pub requests_burst: u32,
+    /// Refuse a participant whose next hop is its previous hop. Honest creators never build so, but some versions
+    /// do in very small networks.
+    pub refuse_turn_back: bool,
+}
+
+impl Default for AdmissionLimits {
+    fn default() -> Self {
+        Self {
+            transit_max: 2500,
+            requests_per_peer: (7, 27),
+            accepts_per_peer: (4, 22),
+            requests_per_second: 200,
+            requests_burst: 500,
+            refuse_turn_back: true,
+        }
+    }
+}
+
+impl AdmissionLimits {
+    /// For a private network of a few routers, where each neighbour carries a large part of all traffic.
+    pub fn test_network() -> Self {
+        Self {
+            requests_per_peer: (2_000, 2_000),
+            accepts_per_peer: (2_000, 2_000),
+            refuse_turn_back: false,
+            ..Self::default()
+        }
+    }
+}
+
+/// Counts per peer that are forgotten all at once when their window ends.
+#[derive(Debug)]
+struct Window {
+    length_us: u64,
+    ends: Mono,
+    counts: Map<RouterHash, usize>,
+}
+
+impl Window {
+    fn new(counts: Map<RouterHash, usize>, length_us: u64) -> Self {
+        Self { length_us, ends: Mono(0), counts }
+    }
+
+    fn turn(&mut self, now: Mono) {
+        if now >= self.ends {
+            self.counts.clear();
+            self.ends = Mono(now.0.saturating_add(self.length_us));
+        }
+    }
+
+    /// Counts one more for `peer` unless that would pass `limit`.
+    fn take(&mut self, now: Mono, peer: &RouterHash, limit: usize) -> bool {
+        self.turn(now);
+        if !self.has_room(peer, limit) {
+            return false;
+        }
+        *self.counts.entry(*peer).or_insert(0) += 1;
+        true
+    }
+
+    fn has_room(&self, peer: &RouterHash, limit: usize) -> bool {
+        match self.counts.get(peer) {
+            Some(count) => *count < limit,
+            None => limit > 0 && self.counts.len() < PEERS_MAX,
+        }
+    }
+}
+
+/// Tokens that refill with time.
+#[derive(Debug)]
+struct TokenBucket {
+    micro_tokens: u64,
+    at: Mono,
+}
+
+impl TokenBucket {
+    /// Takes one token.
+    fn take(&mut self, now: Mono, per_second: u32, burst: u32) -> bool {
+        let elapsed_us = now.0.saturating_sub(self.at.0);
+        self.at = now;
+        let cap = u64::from(burst).saturating_mul(1_000_000);
+        let refill = elapsed_us.saturating_mul(u64::from(per_second));
+        self.micro_tokens = self.micro_tokens.saturating_add(refill).min(cap);
+        match self.micro_tokens.checked_sub(1_000_000) {
+            Some(left) => {
+                self.micro_tokens = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Which bound a request ran into before it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Throttled {
+    /// Too many from this previous hop.
+    Peer,
+    /// Too many in all.
+    Router,
+}
+
+/// The admission state of one router.
+#[derive(Debug)]
+pub(super) struct Admission {
+    limits: AdmissionLimits,
+    open: bool,
+    load_percent: u8,
+    requests: Window,
+    accepts: Window,
+    router: TokenBucket,
+}
+
+impl Admission {
+    /// Starts with full buckets.
+    pub(super) fn new(limits: AdmissionLimits, rng: &mut Rng) -> Self {
+        let full = u64::from(limits.requests_burst).saturating_mul(1_000_000);
+        Self {
+            open: true,
+            load_percent: 0,
+            requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
+            accepts: Window::new(crate::base::map(rng), ACCEPT_WINDOW_US),
+            router: TokenBucket { micro_tokens: full, at: Mono(0) },
+            limits,
+        }
+    }
+
+    /// Whether turning back to the previous hop is refused.
+    pub(super) const fn refuses_turn_back(&self) -> bool {
+        self.limits.refuse_turn_back
+    }
+
+    /// Stops or resumes accepting; while stopped every request is answered with code 30.
+    pub(super) const fn set_open(&mut self, open: bool) {
+        self.open = open;
+    }
+
+    /// Tells how much of the bandwidth for others is in use.
+    pub(super) const fn set_load(&mut self, percent: u8) {
+        self.load_percent = percent;
+    }
+
+    /// To be asked before any work is done for a request; `transit` is the number of tunnels carried now.
+    pub(super) fn request(
+        &mut self,
+        now: Mono,
+        from: Option<&RouterHash>,
+        transit: usize,
+    ) -> Result<(), Throttled> {
+        if let Some(from) = from {
+            let (low, high) = self.limits.requests_per_peer;
+            let limit = (transit / 50).clamp(low, high.max(low));
+            if !self.requests.take(now, from, limit) {
+                return Err(Throttled::Peer);
+            }
+        }
+        let limits = &self.limits;
+        if !self.router.take(now, limits.requests_per_second, limits.requests_burst) {
+            return Err(Throttled::Router);
+        }
+        Ok(())
+    }
+
+    /// Whether to take a tunnel between these neighbours, given how many are carried now.
+    pub(super) fn accept(
+        &mut self,
+        now: Mono,
+        rng: &mut Rng,
+        neighbours: [Option<&RouterHash>; 2],
+        transit: usize,
+    ) -> bool {
+        if !self.open || self.refused_by_level(rng, transit) {
+            return false;
+        }
+        let (low, high) = self.limits.accepts_per_peer;
+        let limit = (transit / 100).clamp(low, high.max(low));
+        self.accepts.turn(now);
+        if neighbours.iter().flatten().any(|peer| !self.accepts.has_room(peer, limit)) {
+            return false;
+        }
+        for peer in neighbours.iter().flatten() {
+            self.accepts.take(now, peer, limit);
+        }
+        true
+    }
+
+    /// How full we are: the worse of tunnel count and reported load, in percent.
+    pub(super) fn level(&self, transit: usize) -> u8 {
+        let max = self.limits.transit_max;
+        let count = if max == 0 { 100 } else { transit.saturating_mul(100) / max };
+        u8::try_from(count.min(100)).unwrap_or(100).max(self.load_percent)
+    }
+
+    /// Certain at 100 %, never below 70 %, rising in between.
+    fn refused_by_level(&self, rng: &mut Rng, transit: usize) -> bool {
+        match self.level(transit) {
+            100.. => true,
+            level @ 70..100 => rng.below(30) < u64::from(level - 70),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//! A memory of values that must not come twice, such as ephemeral keys.
+//!
+//! Two generations turn over after a fixed time or when the younger is full, so an entry lives between one and two
+//! turns and memory stays bounded. Under a flood the memory gets shorter; the rate limit in front of it keeps that
+//! to a few minutes.
+
+use crate::base::{Mono, Rng, Set};
+
+/// Remembers 16-byte fronts of random values.
+#[derive(Debug)]
+pub(super) struct Replay {
+    young: Set<[u8; 16]>,
+    old: Set<[u8; 16]>,
+    turn_us: u64,
+    turns_at: Mono,
+    per_generation: usize,
+}
+
+impl Replay {
+    /// Keeps values for at least `turn_us` unless more than `per_generation` come within that time.
+    pub(super) fn new(rng: &mut Rng, turn_us: u64, per_generation: usize) -> Self {
+        Self {
+            young: crate::base::set(rng),
+            old: crate::base::set(rng),
+            turn_us,
+            turns_at: Mono(0),
+            per_generation,
+        }
+    }
+
+    /// Remembers `value`; false if it was known.
+    pub(super) fn insert(&mut self, now: Mono, value: &[u8; 32]) -> bool {
+        if now >= self.turns_at || self.young.len() >= self.per_generation {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+            if now.0 >= self.turns_at.0.saturating_add(self.turn_us) {
+                self.old.clear();
+            }
+            self.turns_at = Mono(now.0.saturating_add(self.turn_us));
+        }
+        let Some(front) = value.first_chunk::<16>() else { return false };
+        !self.old.contains(front) && self.young.insert(*front)
+    }
+}
