@@ -81,6 +81,18 @@ impl Tasks {
         self.tracker.spawn_on(guarded, &self.runtime);
     }
 
+    /// As [`Self::spawn_graceful`], but a panic in it costs only this task.
+    pub fn spawn_orderly<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let guarded = async move {
+            let _watch = Watch { name, stop: None };
+            future.await;
+        };
+        self.tracker.spawn_on(guarded, &self.runtime);
+    }
+
     /// The group's token.
     pub const fn token(&self) -> &CancellationToken {
         &self.token
