@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+//! Settings of the transport room.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// How a router links to others. `Default` is the live network, outbound only.
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    /// Network id. 2 is the live network; 16 to 254 are for networks of one's own. Peers of another are refused.
+    pub net_id: u8,
+    /// Where to listen, at most one address for each family. Empty: outbound only.
+    pub bind: Vec<SocketAddr>,
+    /// Addresses that our RouterInfo publishes, at most one for each family. Outgoing connections of the family are bound
+    /// to it when `bind_outgoing` is set: peers refuse a router whose source address differs from the published one.
+    pub published: Vec<SocketAddr>,
+    /// Bind outgoing connections to the published address. Wanted on hosts with several addresses and on test networks;
+    /// impossible behind a NAT. Default: false.
+    pub bind_outgoing: bool,
+    /// Relax what a network on one machine needs: reserved addresses, several routers behind one address, source
+    /// addresses that differ from the published ones, handshakes as fast as they come. Never with net id 2.
+    pub test_network: bool,
+    /// Most sessions. Default 2,000. Beyond it inbound connections are refused and dials fail with
+    /// [`DialError::Full`](super::DialError::Full).
+    pub sessions_max: usize,
+    /// Most outgoing connections under way at once. Default 64.
+    pub dials_max: usize,
+    /// Most inbound handshakes under way. Default 512; the oldest is dropped for a new one.
+    pub pending_max: usize,
+    /// The same for one address. Default 3.
+    pub pending_per_ip: usize,
+    /// The same for a /24 (IPv4) or /48 (IPv6). Default 64.
+    pub pending_per_subnet: usize,
+    /// New connections a second from one address, over time. Default 5.
+    pub accepts_per_second: u32,
+    /// New connections at once from one address. Default 20.
+    pub accepts_burst: u32,
+    /// Time for a TCP connection to be made. Default 6 s.
+    pub connect_timeout: Duration,
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            net_id: 2,
+            bind: Vec::new(),
+            published: Vec::new(),
+            bind_outgoing: false,
+            test_network: false,
+            sessions_max: 2_000,
+            dials_max: 64,
+            pending_max: 512,
+            pending_per_ip: 3,
+            pending_per_subnet: 64,
+            accepts_per_second: 5,
+            accepts_burst: 20,
+            connect_timeout: Duration::from_secs(6),
+        }
+    }
+}
+
+impl TransportConfig {
+    /// The address to bind a connection to `remote` to.
+    pub(crate) fn outgoing_from(&self, remote: SocketAddr) -> Option<IpAddr> {
+        let family = self.published.iter().find(|a| a.is_ipv4() == remote.is_ipv4());
+        family.filter(|_| self.bind_outgoing).map(|a| a.ip())
+    }
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+//! The queue of messages to one peer: the plane pushes, the peer's connection takes.
+//!
+//! Bounded in bytes and in waiting time. Nobody waits here: what finds no room is dropped and counted. Transit may fill
+//! three quarters of the bytes only, and is dropped early, at random by how long the oldest message has been waiting;
+//! our own traffic pushes expired messages and then the oldest transit out before it is refused. The queue belongs to
+//! the peer and not to a connection, so it outlives a replaced connection. Requirement N8.
+
+use super::TransportMetrics;
+use crate::base::{Counter, Mono, Now};
+use crate::wire::I2np;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Bytes that may wait for a peer.
+pub(crate) const BYTES_MAX: usize = 256 * 1024;
+/// Of those, what transit may use: a quarter is kept for our own traffic.
+const TRANSIT_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
+/// Waiting time of the oldest message at which transit starts to be dropped, and at which all of it is.
+const EARLY: Duration = Duration::from_millis(125);
+const LATE: Duration = Duration::from_millis(250);
+/// Transit that waited so long is not sent any more.
+const TRANSIT_STALE: Duration = Duration::from_millis(500);
+/// Nor is anything else that waited so long.
+const STALE: Duration = Duration::from_secs(5);
+/// Messages that may wait until a connection is there.
+pub(crate) const DIALLING_MAX: usize = 32;
+/// Memory of a message besides its body, for the account.
+const OVERHEAD: usize = 64;
+
+/// What a message is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// What we say as a router: build replies, netDb messages. Goes first.
+    Control,
+    /// Our own tunnels.
+    Own,
+    /// The traffic of others.
+    Transit,
+}
+
+/// Names one connection within its router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConnId(pub(crate) u64);
+
+struct Entry {
+    message: I2np,
+    class: Class,
+    since: Mono,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        self.message.body.len() + OVERHEAD
+    }
+    fn is_expired(&self, now: Now) -> bool {
+        self.message.expiration_ms != 0 && self.message.expiration_ms < now.wall_ms
+    }
+}
+
+#[derive(Default)]
+struct State {
+    control: VecDeque<Entry>,
+    data: VecDeque<Entry>,
+    bytes: usize,
+    transit_bytes: usize,
+    /// The connection that may take; `None` while dialling.
+    active: Option<ConnId>,
+    closed: bool,
+    /// Share of transit drops owed, in thousandths: spreads them evenly without a random number per message.
+    early_drop: u32,
+    waker: Option<Waker>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    metrics: Arc<TransportMetrics>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is plain data, good after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sends messages to one connected peer. Cheap to clone; never waits.
+#[derive(Clone)]
+pub struct PeerSender {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for PeerSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        write!(f, "PeerSender({} bytes, closed: {})", state.bytes, state.closed)
+    }
+}
+
+impl PeerSender {
+    pub(crate) fn new(metrics: Arc<TransportMetrics>) -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::default(), metrics }) }
+    }
+
+    /// Queues `messages` and answers how many were dropped (each is counted by its reason).
+    pub fn push(&self, now: Now, messages: Vec<I2np>, class: Class) -> usize {
+        let mut dropped = 0;
+        let waker = {
+            let mut state = self.shared.lock();
+            for message in messages {
+                if let Err(reason) = state.push(now, Entry { message, class, since: now.mono }, &self.shared.metrics) {
+                    reason(&self.shared.metrics).inc();
+                    dropped += 1;
+                }
+            }
+            if state.is_empty() { None } else { state.waker.take() }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        dropped
+    }
+
+    /// Whether the peer is gone for good; what is pushed is dropped.
+    pub fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
+    /// How long the oldest message has been waiting: how congested the peer is.
+    pub fn waiting(&self, now: Now) -> Duration {
+        self.shared.lock().waiting(now.mono)
+    }
+
+    /// Bytes that wait.
+    pub fn bytes(&self) -> usize {
+        self.shared.lock().bytes
+    }
+
+    /// Names the connection that may take from now on.
+    pub(crate) fn attach(&self, conn: ConnId) {
+        let waker = {
+            let mut state = self.shared.lock();
+            state.active = Some(conn);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Drops everything, now and later; answers how many messages were waiting.
+    pub(crate) fn close(&self) -> usize {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        state.waker = None;
+        let lost = state.control.len() + state.data.len();
+        state.control = VecDeque::new();
+        state.data = VecDeque::new();
+        (state.bytes, state.transit_bytes) = (0, 0);
+        self.shared.metrics.dropped_closed.add(lost as u64);
+        lost
+    }
+
+    /// Ready when `conn` may take and there is something to take. One connection waits at a time.
+    pub(crate) fn poll_ready(&self, conn: ConnId, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.lock();
+        if state.active != Some(conn) {
+            return Poll::Pending; // woken by the command that attaches it
+        }
+        if !state.is_empty() {
+            return Poll::Ready(());
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Moves messages of about `bytes` into `into`, without those that are stale or expired.
+    pub(crate) fn take(&self, now: Now, conn: ConnId, bytes: usize, into: &mut Vec<I2np>) {
+        let mut state = self.shared.lock();
+        if state.active != Some(conn) {
+            return;
+        }
+        let mut taken = 0;
+        while taken < bytes
+            && let Some(entry) = state.pop()
+        {
+            let waited = now.mono.since(entry.since);
+            if entry.is_expired(now) {
+                self.shared.metrics.dropped_expired.inc();
+            } else if waited > STALE || (entry.class == Class::Transit && waited > TRANSIT_STALE) {
+                self.shared.metrics.dropped_stale.inc();
+            } else {
+                taken += entry.bytes();
+                into.push(entry.message);
+            }
+        }
+    }
+}
+
+/// Picks the counter of a drop.
+type Reason = fn(&TransportMetrics) -> &Counter;
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.data.is_empty()
+    }
+
+    fn waiting(&self, now: Mono) -> Duration {
+        let oldest = [self.control.front(), self.data.front()].into_iter().flatten().map(|e| e.since).min();
+        oldest.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    fn push(&mut self, now: Now, entry: Entry, metrics: &TransportMetrics) -> Result<(), Reason> {
+        if self.closed {
+            return Err(|m| &m.dropped_closed);
+        }
+        if entry.is_expired(now) {
+            return Err(|m| &m.dropped_expired);
+        }
+        if self.active.is_none() && self.control.len() + self.data.len() >= DIALLING_MAX {
+            return Err(|m| &m.dropped_dialling);
+        }
+        let bytes = entry.bytes();
+        if entry.class == Class::Transit {
+            if self.active.is_some() && self.drop_early(now.mono) {
+                return Err(|m| &m.dropped_late);
+            }
+            if self.transit_bytes + bytes > TRANSIT_BYTES_MAX || self.bytes + bytes > BYTES_MAX {
+                return Err(|m| &m.dropped_full);
+            }
+            self.transit_bytes += bytes;
+        } else if self.bytes + bytes > BYTES_MAX && !self.make_room(now, bytes, metrics) {
+            return Err(|m| &m.dropped_full);
+        }
+        self.bytes += bytes;
+        let queue = if entry.class == Class::Control { &mut self.control } else { &mut self.data };
+        queue.push_back(entry);
+        Ok(())
+    }
+
+    /// Whether to drop this transit message: never below [`EARLY`], always above [`LATE`], in proportion between.
+    fn drop_early(&mut self, now: Mono) -> bool {
+        let waiting = self.waiting(now);
+        if waiting <= EARLY {
+            self.early_drop = 0;
+            return false;
+        }
+        if waiting >= LATE {
+            return true;
+        }
+        let share = (waiting - EARLY).as_millis() * 1000 / (LATE - EARLY).as_millis();
+        self.early_drop += u32::try_from(share).unwrap_or(1000);
+        let drop = self.early_drop >= 1000;
+        if drop {
+            self.early_drop -= 1000;
+        }
+        drop
+    }
+
+    /// Drops expired messages, then the oldest transit, until `bytes` fit.
+    fn make_room(&mut self, now: Now, bytes: usize, metrics: &TransportMetrics) -> bool {
+        let before = self.control.len() + self.data.len();
+        self.control.retain(|e| !e.is_expired(now));
+        self.data.retain(|e| !e.is_expired(now));
+        metrics.dropped_expired.add((before - self.control.len() - self.data.len()) as u64);
+        let mut have: usize = self.control.iter().chain(&self.data).map(Entry::bytes).sum();
+        self.data.retain(|e| {
+            let evict = e.class == Class::Transit && have + bytes > BYTES_MAX;
+            if evict {
+                have -= e.bytes();
+                metrics.dropped_full.inc();
+            }
+            !evict
+        });
+        self.bytes = have;
+        self.transit_bytes = self.data.iter().filter(|e| e.class == Class::Transit).map(Entry::bytes).sum();
+        have + bytes <= BYTES_MAX
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.control.pop_front().or_else(|| self.data.pop_front())?;
+        self.bytes -= entry.bytes();
+        if entry.class == Class::Transit {
+            self.transit_bytes -= entry.bytes();
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests;
