@@ -183,7 +183,9 @@ pub struct Install {
 /// Priority of what goes to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Our own tunnels, and what we say as a router. Part of each peer's queue is kept for it.
+    /// What we say as a router: builds, their replies, the netDb. Goes first.
+    Control,
+    /// Our own tunnels. Part of each peer's queue is kept for this class and the one above.
     Own,
     /// Traffic of others; the first to be dropped when a peer is slow.
     Transit,

@@ -129,7 +129,7 @@ impl Plane {
                     self.arrive(Some(peer), 0, message);
                 }
             }
-            Input::Send { to, message } => self.send_direct(to, message),
+            Input::Send { to, message } => self.send(to, Class::Control, 0, Some(self.me), message),
             Input::Out { handle, messages } => self.send_out(handle, messages),
             Input::Install(install) => {
                 let key = install.config.key();
@@ -334,15 +334,6 @@ impl Plane {
         }
     }
 
-    /// From ourselves to a router, without a tunnel.
-    fn send_direct(&mut self, to: RouterHash, message: I2np) {
-        if to == self.me {
-            self.loop_back(Some(self.me), 0, message);
-        } else {
-            self.outbox.send(to, Class::Own, message);
-        }
-    }
-
     fn send_out(&mut self, handle: TunnelId, messages: Vec<(Delivery, I2np)>) {
         self.metrics.out_received.add(messages.len() as u64);
         let found = self.table.find(TunnelKey::Outbound(handle));
@@ -376,12 +367,12 @@ impl Plane {
     fn deliver(&mut self, delivery: Delivery, message: I2np) {
         match delivery {
             Delivery::Local => self.loop_back(Some(self.me), 0, message),
-            Delivery::Router(to) => self.send_direct(to, message),
+            Delivery::Router(to) => self.send(to, Class::Own, 0, Some(self.me), message),
             Delivery::Tunnel(to, tunnel) => {
                 let mut bytes = Vec::with_capacity(message.body.len().saturating_add(16));
                 message.encode_long(&mut bytes);
                 match self.gateway_message(tunnel, &bytes) {
-                    Some(message) => self.send_direct(to, message),
+                    Some(message) => self.send(to, Class::Own, 0, Some(self.me), message),
                     None => self.metrics.out_dropped_size.inc(),
                 }
             }
