@@ -13,6 +13,7 @@ mod limit;
 mod message;
 mod metrics;
 mod profiles;
+pub mod reseed;
 mod routing;
 mod standing;
 mod store;
