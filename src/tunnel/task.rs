@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::plane::{Action, Input, InstallError, Plane, Via};
-use super::types::{Class, Delivery, PoolId, TunnelKey};
+use super::types::{Class, PoolId, TunnelKey};
 use crate::base::{Clock, Map, Now, Queue, QueueReceiver, QueueSender, Rng, map};
-use crate::wire::{I2np, RouterHash, TunnelId};
+use crate::wire::{I2np, RouterHash};
 
 /// Items taken from a queue in one turn.
 const TURN: usize = 64;
@@ -80,30 +80,21 @@ impl fmt::Debug for Order {
     }
 }
 
-/// Messages of a destination for one of its outbound tunnels.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The tunnel.
-    pub handle: TunnelId,
-    /// Messages and where the endpoint takes them.
-    pub messages: Vec<(Delivery, I2np)>,
-}
-
 /// The plane as others see it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PlaneHandle {
     /// From control and transport.
     pub orders: QueueSender<Order>,
-    /// From destinations: take a slot with `reserve` before making packets, so that they wait where they can be
+    /// From destinations, [`Input::Out`]: take a slot with `reserve` before making packets, so that they wait where they can be
     /// made anew.
-    pub own: QueueSender<Outgoing>,
+    pub own: QueueSender<Input>,
 }
 
 /// The plane's inputs, for [`run`].
 #[derive(Debug)]
 pub struct PlaneInputs {
     orders: QueueReceiver<Order>,
-    own: QueueReceiver<Outgoing>,
+    own: QueueReceiver<Input>,
 }
 
 /// Makes the plane's queues. The one from peers is the transport's.
@@ -202,7 +193,7 @@ impl<O: Outlets> Hands<O> {
 /// What a turn works on; kept from turn to turn for its room.
 struct Turn<P> {
     orders: Vec<Order>,
-    own: Vec<Outgoing>,
+    own: Vec<Input>,
     peers: Vec<P>,
 }
 
@@ -237,8 +228,8 @@ pub async fn run<P, O>(
         for order in turn.orders.drain(..) {
             hands.order(&mut plane, now, order);
         }
-        for Outgoing { handle, messages } in turn.own.drain(..) {
-            plane.handle(now, Input::Out { handle, messages });
+        for input in turn.own.drain(..) {
+            plane.handle(now, input);
         }
         for batch in turn.peers.drain(..) {
             plane.handle(now, batch.into());

@@ -215,3 +215,6 @@ impl<'a> Iterator for Fragments<'a> {
         Some(fragment)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,3 +155,6 @@ const fn previous_power_of_two(n: usize) -> usize {
         None => 1,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,3 +295,6 @@ impl Joiner {
 fn is_live(table: &Table, entry: &Entry) -> bool {
     table.partials(entry.slot).is_some_and(|p| p.queue.iter().any(|p| p.serial == entry.serial))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::base::{Mono, Tasks};
 use crate::tunnel::plane::PlaneConfig;
-use crate::tunnel::types::{Install, TunnelConfig};
-use crate::wire::{I2npKind, MessageId};
+use crate::tunnel::types::{Delivery, Install, TunnelConfig};
+use crate::wire::{I2npKind, MessageId, TunnelId};
 
 const ME: RouterHash = RouterHash([1; 32]);
 const PEER: RouterHash = RouterHash([2; 32]);
@@ -117,7 +117,7 @@ async fn messages_reach_the_owner_of_a_pool_until_its_queue_is_full() {
         rig.handle.orders.send(Input::Install(install).into()).await;
     }
     let (sink, mut owner) = Queue::bounded::<Vec<I2np>>("up", 1);
-    let out = |id| Outgoing { handle, messages: vec![(Delivery::Tunnel(ME, receive), message(id))] };
+    let out = |id| Input::Out { handle, messages: vec![(Delivery::Tunnel(ME, receive), message(id))] };
     rig.handle.own.send(out(1)).await;
     settle().await;
     rig.handle.orders.send(Order::Owner(POOL, Arc::new(sink))).await;
