@@ -102,8 +102,8 @@ pub enum Received {
     /// The sender's lease set: signature checked, its hash is the sender's, its key the session's. Only the
     /// dates are left to judge.
     LeaseSet(Arc<Verified<LeaseSet2>>),
-    /// Another I2NP message: DatabaseStore (of anybody but the sender; unchecked), DatabaseSearchReply,
-    /// DeliveryStatus or an outbound tunnel's build reply.
+    /// Another I2NP message: DatabaseSearchReply, DeliveryStatus, an outbound tunnel's build reply, or, in
+    /// unbound and one-time messages, a DatabaseStore that nobody has checked.
     Message {
         /// I2NP type.
         kind: I2npKind,
@@ -180,6 +180,8 @@ pub struct Stats {
     pub receive_sets: usize,
     /// Tags we listen for.
     pub tags: usize,
+    /// Keys kept for messages that were overtaken.
+    pub skipped_keys: usize,
     /// When the last message arrived.
     pub last_received: Option<Mono>,
 }

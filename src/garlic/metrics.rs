@@ -44,6 +44,8 @@ crate::metrics! {
         next_key_dropped: Counter,
         /// Held payloads dropped: no answer in time.
         held_dropped: Counter,
+        /// Payloads refused: too many wait already.
+        held_refused: Counter,
         /// Sessions dropped to make room.
         session_evicted: Counter,
         /// Tag sets dropped to make room.

@@ -19,11 +19,21 @@
 //! Sessions are never shared between local destinations. Every map and list has a bound in [`Limits`];
 //! what is dropped is counted in [`Metrics`]. Spec: ECIES-X25519-AEAD-Ratchet (proposals 144 and 155).
 
+mod admission;
 mod api;
+mod chain;
 mod error;
+mod handshake;
 mod limits;
 mod metrics;
+mod open;
+mod payload;
+mod peer;
+mod ratchet;
+mod seal;
 mod sessions;
+mod upkeep;
+mod window;
 
 pub use api::{
     Action, Mark, Opened, OpenedKind, Received, Remote, SealOptions, Sealed, Sender, State, Stats,
@@ -32,3 +42,6 @@ pub use error::Error;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use sessions::Sessions;
+
+#[cfg(test)]
+mod tests;

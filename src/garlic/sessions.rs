@@ -1,40 +1,136 @@
 // SPDX-License-Identifier: MIT
-//! The engine.
+//! The engine's state and face. Sealing, opening and upkeep are in their own files.
 
-use super::{Action, Error, Limits, Mark, Metrics, Opened, Remote, SealOptions, Sealed, Stats};
-use crate::base::{Mono, Now, Rng};
-use crate::crypto::{X25519Public, X25519Secret};
+use super::admission::{Bucket, ReplayFilter};
+use super::api::{Action, Mark, Opened, Remote, SealOptions, Sealed, State, Stats};
+use super::error::Error;
+use super::handshake::Static;
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::peer::{Outbound, Peer, PeerId, REPLIES_MAX};
+use super::window::{SetId, TagMap, Window};
+use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
+use crate::crypto::{Secret32, X25519Public, X25519Secret};
 use crate::wire::DestHash;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Sessions in use send a changed lease set by themselves if nothing else is sent for this long.
+const LEASE_SET_WAIT: Duration = Duration::from_secs(5);
+/// What counts as in use there.
+const LEASE_SET_ACTIVE: Duration = Duration::from_secs(120);
+
+/// What a tag set we listen on is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Role {
+    /// Replies to the New Session of this id.
+    Replies(u32),
+    /// Messages of an established session: its pair and tag set.
+    Session(u32, u16),
+}
+
+/// A tag set we listen on.
+#[derive(Debug)]
+pub(super) struct ReceiveSet {
+    pub(super) peer: PeerId,
+    pub(super) role: Role,
+    pub(super) window: Window,
+}
+
+/// The key of a one-time reply.
+pub(super) struct OneTime {
+    pub(super) key: Secret32,
+    pub(super) expires: Mono,
+}
+
+impl std::fmt::Debug for OneTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OneTime(.., {:?})", self.expires)
+    }
+}
 
 /// All end-to-end sessions of one local destination.
 #[derive(Debug)]
 pub struct Sessions {
-    public: X25519Public,
-    metrics: Arc<Metrics>,
+    pub(super) ours: Static,
+    pub(super) local: DestHash,
+    pub(super) rng: Rng,
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    /// Our lease set and its version, counted from 1.
+    pub(super) lease_set: Option<(u32, Arc<[u8]>)>,
+    pub(super) peers: Map<PeerId, Peer>,
+    pub(super) by_key: Map<X25519Public, PeerId>,
+    pub(super) sets: Map<SetId, ReceiveSet>,
+    pub(super) tags: TagMap,
+    pub(super) one_time: Map<[u8; 8], OneTime>,
+    pub(super) replays: ReplayFilter,
+    pub(super) budget: Bucket,
+    pub(super) timers: TimerQueue<PeerId>,
+    pub(super) actions: VecDeque<Action>,
+    pub(super) next_sweep: Mono,
+    last_id: u32,
 }
 
 impl Sessions {
     /// Sessions of `local`, whose lease set carries the public half of `static_key`.
-    pub fn new(static_key: X25519Secret, local: DestHash, rng: Rng, limits: Limits) -> Self {
-        let _ = (local, rng, limits);
-        Self { public: static_key.public(), metrics: Arc::default() }
+    pub fn new(static_key: X25519Secret, local: DestHash, mut rng: Rng, limits: Limits) -> Self {
+        Self {
+            ours: Static::new(static_key),
+            local,
+            metrics: Arc::default(),
+            lease_set: None,
+            peers: map(&mut rng),
+            by_key: map(&mut rng),
+            sets: map(&mut rng),
+            tags: TagMap::new(&mut rng),
+            one_time: map(&mut rng),
+            replays: ReplayFilter::new(&mut rng, limits.replay_entries),
+            budget: Bucket::new(limits.new_sessions_per_s, limits.new_sessions_burst),
+            timers: TimerQueue::new(),
+            actions: VecDeque::new(),
+            next_sweep: Mono::default(),
+            last_id: 0,
+            rng,
+            limits,
+        }
     }
 
     /// The X25519 key to put into our lease set.
-    pub fn public_key(&self) -> X25519Public {
-        self.public
+    pub const fn public_key(&self) -> X25519Public {
+        self.ours.public
     }
 
     /// Counters of this destination.
-    pub fn metrics(&self) -> &Arc<Metrics> {
+    pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
     /// Our signed LeaseSet2 (type 3, raw bytes) from now on. New Sessions bundle it; established sessions
     /// send it with their next message, or by themselves after 5 s if they were used in the last 2 minutes.
     pub fn set_local_lease_set(&mut self, now: Now, lease_set: Arc<[u8]>) {
-        let _ = (now, lease_set);
+        let version = match &self.lease_set {
+            Some((_, old)) if *old == lease_set => return,
+            Some((version, _)) => version + 1,
+            None => 1,
+        };
+        self.lease_set = Some((version, lease_set));
+        let mut used: Vec<PeerId> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.outbound.is_some() && now.mono.since(p.last_used) < LEASE_SET_ACTIVE)
+            .map(|(id, _)| *id)
+            .collect();
+        used.sort_unstable();
+        for id in used {
+            let jitter = Duration::from_millis(self.rng.below(1000));
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.due_by(now.mono + LEASE_SET_WAIT + jitter);
+            }
+            self.arm(id);
+        }
     }
 
     /// Seals Data payloads (gzip members) for `to`, several small ones together.
@@ -43,7 +139,7 @@ impl Sessions {
     /// New Session waits for its answer, payloads are held and come out as actions later.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Full`], [`Error::KeyMismatch`]: nothing was taken.
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::KeyMismatch`], [`Error::BadKey`]: nothing was taken.
     pub fn seal<P: AsRef<[u8]>>(
         &mut self,
         now: Now,
@@ -51,8 +147,7 @@ impl Sessions {
         payloads: &[P],
         options: SealOptions,
     ) -> Result<Sealed, Error> {
-        let _ = (now, to, payloads, options);
-        Err(Error::Full)
+        self.seal_payloads(now, to, payloads, options)
     }
 
     /// Opens the body of an I2NP Garlic message, 4-byte length included.
@@ -60,51 +155,138 @@ impl Sessions {
     /// # Errors
     /// The message was dropped and counted; the error says why.
     pub fn open(&mut self, now: Now, body: Vec<u8>) -> Result<Opened, Error> {
-        let _ = (now, body);
-        Err(Error::Unrecognised)
+        let opened = self.open_body(now, body);
+        if let Err(e) = &opened {
+            let m = &self.metrics;
+            match e {
+                Error::Unrecognised => &m.open_dropped_unrecognised,
+                Error::BadMac | Error::BadKey => &m.open_dropped_bad_mac,
+                Error::Replay => &m.open_dropped_replay,
+                Error::OutOfTime => &m.open_dropped_out_of_time,
+                Error::RateLimited | Error::Full => &m.open_dropped_rate,
+                _ => &m.open_dropped_malformed,
+            }
+            .inc();
+        }
+        opened
     }
 
     /// Listens for one message with this one-time tag, sealed with `key`, until `expires`.
     pub fn register_reply_tag(&mut self, tag: [u8; 8], key: [u8; 32], expires: Mono) {
-        let _ = (tag, key, expires);
+        if self.one_time.len() >= self.limits.reply_tags {
+            let first = self.one_time.iter().min_by_key(|(tag, o)| (o.expires, **tag)).map(|(tag, _)| *tag);
+            if let Some(first) = first {
+                self.one_time.remove(&first);
+            }
+        }
+        self.one_time.insert(tag, OneTime { key: Zeroizing::new(key), expires });
     }
 
     /// How many more messages may be sent to `to` before some of those in flight are known to have arrived.
-    /// More than that may find the remote without the tags to read them.
+    /// More than that may find the remote without the tags to read them. Before a session is established, it is
+    /// how many payloads would be taken.
     pub fn in_flight_allowance(&self, now: Now, to: &Remote) -> usize {
-        let _ = (now, to);
-        0
+        let held_max = self.limits.held_per_remote;
+        let Some(peer) = self.peer(to) else { return held_max };
+        match (peer.state(), &peer.outbound, peer.theirs.back()) {
+            (State::Established, Some(out), _) => self.allowance(now, out),
+            (State::Replying, _, Some(theirs)) => {
+                usize::try_from(REPLIES_MAX.saturating_sub(theirs.tags.position())).unwrap_or(0)
+            }
+            _ => held_max.saturating_sub(peer.held.len()),
+        }
+    }
+
+    fn allowance(&self, now: Now, out: &Outbound) -> usize {
+        let room = out.window(self.limits.in_flight).saturating_sub(out.in_flight(now.mono));
+        usize::try_from(room).unwrap_or(0)
     }
 
     /// Tells that the message of `mark` arrived, for instance because a stream acknowledged what was in it.
     pub fn confirm(&mut self, now: Now, to: &Remote, mark: Mark) {
-        let _ = (now, to, mark);
+        let id = self.by_key.get(&to.key);
+        if let Some(out) = id.and_then(|id| self.peers.get_mut(id)).and_then(|p| p.outbound.as_mut()) {
+            out.on_mark(now.mono, mark);
+        }
     }
 
     /// Drops everything about `to`, tags included.
     pub fn forget(&mut self, to: &Remote) {
-        let _ = to;
+        if let Some(id) = self.by_key.get(&to.key).copied() {
+            self.drop_peer(id);
+        }
     }
 
     /// The next thing to do. Call until `None` after every other call.
     pub fn poll_action(&mut self, now: Now) -> Option<Action> {
-        let _ = now;
-        None
+        if self.actions.is_empty() && self.timers.next().is_some_and(|at| at <= now.mono) {
+            self.handle_timeout(now);
+        }
+        self.actions.pop_front()
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        None
+        let idle = self.peers.is_empty() && self.one_time.is_empty();
+        let sweep = (!idle).then_some(self.next_sweep);
+        match (self.timers.next(), sweep) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        let _ = now;
+        while let Some(id) = self.timers.pop_due(now.mono) {
+            self.service(now, id);
+        }
+        if now.mono >= self.next_sweep {
+            self.sweep(now);
+        }
     }
 
     /// One session in numbers.
-    pub fn stats(&self, to: &Remote) -> Option<Stats> {
-        let _ = to;
-        None
+    pub fn stats(&self, now: Now, to: &Remote) -> Option<Stats> {
+        let peer = self.peer(to)?;
+        let id = self.by_key.get(&to.key)?;
+        let sets = || self.sets.values().filter(|s| s.peer == *id);
+        let out = peer.outbound.as_ref();
+        Some(Stats {
+            state: peer.state(),
+            hash: peer.hash,
+            sent: peer.sent,
+            received: peer.received,
+            send_set: out.map(|o| (o.set, o.tags.position())),
+            in_flight: out.map_or(0, |o| usize::try_from(o.in_flight(now.mono)).unwrap_or(0)),
+            held: peer.held.len(),
+            receive_sets: sets().count(),
+            tags: sets().map(|s| s.window.tags()).sum(),
+            skipped_keys: sets().map(|s| s.window.skipped()).sum(),
+            last_received: peer.last_received,
+        })
+    }
+
+    fn peer(&self, to: &Remote) -> Option<&Peer> {
+        self.peers.get(self.by_key.get(&to.key)?)
+    }
+
+    /// A number not used before, for pairs, sets, handshakes and remotes.
+    pub(super) const fn next_id(&mut self) -> u32 {
+        self.last_id = self.last_id.wrapping_add(1);
+        self.last_id
+    }
+
+    /// Tells the timers when the remote wants to be looked at.
+    pub(super) fn arm(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let deadline = peer.deadline();
+        if deadline == peer.armed {
+            return;
+        }
+        peer.armed = deadline;
+        match deadline {
+            Some(at) => self.timers.set(id, at),
+            None => self.timers.cancel(&id),
+        }
     }
 }

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT
+//! Sealing: which form the next message to a remote takes, and what rides along.
+//!
+//! A message is built once, in the `Vec` that it leaves in, and encrypted in place. Acknowledgements, ratchet
+//! blocks and our lease set go along where they cost no further tunnel cell; otherwise they follow within
+//! 100 ms in a message of their own.
+
+use super::api::{Action, Mark, Remote, SealOptions, Sealed, State};
+use super::error::Error;
+use super::handshake::{Ephemeral, Initiator, NEW_SESSION_OVERHEAD, REPLY_OVERHEAD};
+use super::limits::Limits;
+use super::payload::{Content, OUTER, PADDING_MAX, PAYLOAD_MAX, cells, data_block_len, lease_set_block_len};
+use super::peer::{CHAINS_MAX, Held, Inbound, Ours, Outbound, Peer, PeerId, Promise};
+use super::ratchet::ReceiveRatchet;
+use super::sessions::{ReceiveSet, Role, Sessions};
+use super::window::{Lookahead, SetId, Window};
+use crate::base::{Now, Rng};
+use crate::crypto::aead::{Cipher, TAG_LEN};
+use crate::wire::garlic::NextKey;
+use std::time::Duration;
+
+/// Tag and MAC.
+const EXISTING_OVERHEAD: usize = 8 + TAG_LEN;
+/// Garlic length and tag in front of the sealed part.
+const SEALED_AT: usize = 4 + 8;
+/// Small payloads are put together up to two cells.
+const BATCH_MAX: usize = 1956 - OUTER - EXISTING_OVERHEAD;
+/// A New Session takes waiting payloads along up to three cells.
+const FIRST_BATCH_MAX: usize = 2952 - OUTER - NEW_SESSION_OVERHEAD;
+/// What did not fit follows by itself after this.
+pub(super) const FOLLOW_UP: Duration = Duration::from_millis(100);
+/// The forward block of a ratchet step goes out this often, fit or not.
+const FORWARD_EVERY: Duration = Duration::from_millis(250);
+/// A tag set is replaced at this age.
+const RATCHET_AGE: Duration = Duration::from_secs(3600);
+/// A ratchet step that is not answered for this many messages and this long ends the session.
+const STEP_MESSAGES: u32 = 512;
+const STEP_WAIT: Duration = Duration::from_secs(30);
+/// A tag set this far used up is no longer good for long.
+const INDEX_WORN: u32 = 60_000;
+/// A remote that is sent to and silent this long has lost the session.
+const SILENT: Duration = Duration::from_secs(60);
+/// How long a reply of ours may wait for the remote's first message.
+const PROMISE: Duration = Duration::from_secs(60);
+/// New Sessions without an answer after which the owner should look the lease set up again.
+const ATTEMPTS_MAX: u32 = 5;
+/// Largest distance of New Sessions: 1 s doubled so often.
+const BACKOFF_MAX: u32 = 4;
+
+impl Sessions {
+    pub(super) fn seal_payloads<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        to: &Remote,
+        payloads: &[P],
+        options: SealOptions,
+    ) -> Result<Sealed, Error> {
+        let lease_set = self.lease_set.as_ref().map_or(0, |(_, raw)| lease_set_block_len(raw));
+        if payloads.iter().any(|p| data_block_len(p.as_ref().len()) + lease_set > PAYLOAD_MAX) {
+            return Err(Error::TooLarge);
+        }
+        let id = self.peer_for_sealing(now, to)?;
+        let mut sealed = Sealed::default();
+        let begin = self.check_health(now, id);
+        let state = self.peers.get(&id).map_or(State::Idle, Peer::state);
+        match state {
+            _ if begin => self.hold(now, id, payloads, options, &mut sealed)?,
+            State::Established => self.seal_all(now, id, payloads, options, &mut sealed),
+            State::Replying => self.reply_all(now, id, payloads, options, &mut sealed)?,
+            State::Idle | State::AwaitingReply => self.hold(now, id, payloads, options, &mut sealed)?,
+        }
+        self.arm(id);
+        Ok(sealed)
+    }
+
+    /// The remote's entry, made if there is none, with its destination noted.
+    fn peer_for_sealing(&mut self, now: Now, to: &Remote) -> Result<PeerId, Error> {
+        let id = match self.by_key.get(&to.key) {
+            Some(id) => *id,
+            None => self.add_peer(now, to.key),
+        };
+        let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
+        if peer.hash != Some(to.hash) {
+            if peer.proven {
+                return Err(Error::KeyMismatch);
+            }
+            peer.hash = Some(to.hash);
+        }
+        Ok(id)
+    }
+
+    /// Gives up a session that no longer works. True if a New Session is to be sent although one is there.
+    fn check_health(&mut self, now: Now, id: PeerId) -> bool {
+        let max = self.limits.in_flight;
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let Some(out) = peer.outbound.as_mut() else { return false };
+        if peer.silent_since.is_some_and(|since| now.mono.since(since) >= SILENT)
+            || u32::from(u16::MAX) <= out.tags.position() + 2
+        {
+            peer.outbound = None;
+            peer.attempts = 0;
+            peer.next_attempt = now.mono;
+            peer.silent_since = None;
+            self.metrics.session_restarted.inc();
+            return false;
+        }
+        let position = out.tags.position();
+        let step_lost = out.step_began.is_some_and(|(at, index)| {
+            now.mono.since(at) >= STEP_WAIT && position.saturating_sub(index) >= STEP_MESSAGES
+        });
+        if !out.worn_out && (step_lost || position >= INDEX_WORN || out.stalled(now.mono, max)) {
+            out.worn_out = true;
+            peer.attempts = 0;
+            peer.next_attempt = now.mono;
+            self.metrics.session_restarted.inc();
+        }
+        out.worn_out && now.mono >= peer.next_attempt
+    }
+
+    /// Existing Session messages for all payloads.
+    fn seal_all<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+        sealed: &mut Sealed,
+    ) {
+        let mut rest = payloads;
+        while !rest.is_empty() {
+            let (batch, tail) = rest.split_at(batch_len(rest, BATCH_MAX));
+            rest = tail;
+            if let Some((message, mark)) = self.seal_existing(now, id, batch, options, false) {
+                sealed.messages.push(message);
+                sealed.mark = Some(mark);
+            }
+        }
+    }
+
+    /// New Session Replies for the payloads, as many as the remote will take; the rest waits for its answer.
+    fn reply_all<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+        sealed: &mut Sealed,
+    ) -> Result<(), Error> {
+        let mut rest = payloads;
+        while !rest.is_empty() {
+            let (batch, tail) = rest.split_at(batch_len(rest, BATCH_MAX));
+            let Some(message) = self.seal_reply(now, id, batch, options) else { break };
+            rest = tail;
+            sealed.messages.push(message);
+        }
+        if rest.is_empty() { Ok(()) } else { self.hold_back(now, id, rest, options, sealed) }
+    }
+
+    /// Lets payloads wait, and begins a session if it is time to.
+    fn hold<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+        sealed: &mut Sealed,
+    ) -> Result<(), Error> {
+        self.hold_back(now, id, payloads, options, sealed)?;
+        let due = self.peers.get(&id).is_some_and(|p| p.ours.is_empty() || now.mono >= p.next_attempt);
+        if due {
+            let message = self.begin(now, id)?;
+            sealed.messages.push(message);
+        }
+        sealed.held = self.peers.get(&id).map_or(0, |p| p.held.len());
+        Ok(())
+    }
+
+    fn hold_back<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+        sealed: &mut Sealed,
+    ) -> Result<(), Error> {
+        let max = self.limits.held_per_remote;
+        let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
+        if peer.held.len() + payloads.len() > max {
+            self.metrics.held_refused.add(payloads.len() as u64);
+            // What was sealed already is on its way; what does not fit is as lost as any datagram.
+            return if sealed.messages.is_empty() { Err(Error::Full) } else { Ok(()) };
+        }
+        peer.held.extend(payloads.iter().map(|p| Held {
+            payload: p.as_ref().to_vec(),
+            since: now.mono,
+            bundle: options.bundle_lease_set,
+        }));
+        sealed.held = peer.held.len();
+        Ok(())
+    }
+
+    /// A New Session with as much of what waits as fits.
+    pub(super) fn begin(&mut self, now: Now, id: PeerId) -> Result<Vec<u8>, Error> {
+        let window = SetId(self.next_id());
+        let ours_id = self.next_id();
+        let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
+        let to = peer.remote().ok_or(Error::Full)?;
+        let waiting: Vec<&[u8]> = peer.held.iter().map(|h| h.payload.as_slice()).collect();
+        let bundle = peer.held.is_empty() || peer.held.iter().any(|h| h.bundle);
+        let lease_set = self.lease_set.as_ref().filter(|_| bundle);
+        let room = FIRST_BATCH_MAX.saturating_sub(lease_set.map_or(0, |(_, raw)| lease_set_block_len(raw)));
+        let count = if waiting.is_empty() { 0 } else { batch_len(&waiting, room) };
+        let content = Content {
+            date_time: true,
+            lease_set: lease_set.map(|(_, raw)| (self.local, raw.as_ref())),
+            ..Content::data(to.hash, waiting.get(..count).unwrap_or_default())
+        };
+        let mut payload = Vec::with_capacity(content.len() + PADDING_MAX);
+        content.write(now, &mut self.rng, NEW_SESSION_OVERHEAD, &mut payload);
+        let mut message = vec![0; 4];
+        message.reserve(NEW_SESSION_OVERHEAD + payload.len());
+        let ephemeral = Ephemeral::random(&mut self.rng);
+        let version = lease_set.map(|(version, _)| *version);
+        let initiator = match Initiator::seal(&self.ours, &peer.key, ephemeral, &payload, &mut message) {
+            Ok(initiator) => initiator,
+            Err(e) => {
+                peer.held.clear();
+                return Err(e);
+            }
+        };
+        write_len(&mut message);
+        peer.held.drain(..count);
+        let replies = Window::replies(window, now.mono, initiator.reply_tags(), &mut self.tags);
+        self.sets.insert(window, ReceiveSet { peer: id, role: Role::Replies(ours_id), window: replies });
+        peer.ours.push_back(Ours {
+            id: ours_id,
+            initiator,
+            replies: window,
+            sent: now.mono,
+            lease_set: version,
+            seen: Vec::new(),
+        });
+        peer.next_attempt = now.mono + Duration::from_secs(1 << peer.attempts.min(BACKOFF_MAX));
+        peer.attempts += 1;
+        peer.sent += 1;
+        peer.last_used = now.mono;
+        if peer.attempts == ATTEMPTS_MAX {
+            self.actions.push_back(Action::Unanswered { to });
+        }
+        let dropped =
+            if peer.ours.len() > self.limits.pending_per_remote { peer.ours.pop_front() } else { None };
+        if let Some(old) = dropped {
+            self.close_set(old.replies);
+        }
+        self.metrics.new_session_sealed.inc();
+        self.bound_tags(window);
+        Ok(message)
+    }
+
+    /// A reply to the remote's latest New Session; `None` if it would not be understood.
+    pub(super) fn seal_reply<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+    ) -> Option<Vec<u8>> {
+        let (pair, set) = (self.next_id(), SetId(self.next_id()));
+        let peer = self.peers.get_mut(&id)?;
+        let to = peer.hash?;
+        let theirs = peer.theirs.back_mut().filter(|t| t.can_reply())?;
+        let mut content = Content::data(to, payloads);
+        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set) {
+            if peer.bundle.due(now.mono, *version).0 {
+                content.lease_set = Some((self.local, raw));
+                peer.bundle.on_sent(now.mono, *version);
+            }
+        }
+        let mut payload = Vec::with_capacity(content.len() + PADDING_MAX);
+        content.write(now, &mut self.rng, REPLY_OVERHEAD, &mut payload);
+        let mut message = vec![0; 4];
+        message.reserve(REPLY_OVERHEAD + payload.len());
+        let ephemeral = Ephemeral::random(&mut self.rng);
+        let keys =
+            theirs.responder.seal_reply(theirs.tags.advance(), &ephemeral, &payload, &mut message).ok()?;
+        write_len(&mut message);
+        let (theirs, started) = (theirs.id, theirs.received);
+        let (window, next_root) =
+            Window::new(set, now.mono, keys.initiator_chains(), Lookahead::First, &mut self.tags);
+        self.sets.insert(set, ReceiveSet { peer: id, role: Role::Session(pair, 0), window });
+        peer.chains.push(Inbound {
+            pair,
+            latest: set,
+            previous: None,
+            next_root,
+            ratchet: ReceiveRatchet::default(),
+            promise: Some(Promise { theirs, chains: keys.responder_chains() }),
+            started,
+            until: Some(now.mono + PROMISE),
+        });
+        peer.due = None;
+        peer.on_sent(now.mono);
+        self.metrics.reply_sealed.inc();
+        self.bound_chains(id);
+        self.bound_tags(set);
+        Some(message)
+    }
+
+    /// One Existing Session message. `follow_up`: everything that waits must go along.
+    pub(super) fn seal_existing<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        options: SealOptions,
+        follow_up: bool,
+    ) -> Option<(Vec<u8>, Mark)> {
+        let peer = self.peers.get_mut(&id)?;
+        let remote = peer.remote()?;
+        let out = peer.outbound.as_mut()?;
+        begin_step(out, now, &mut self.rng, &self.limits);
+        let next = out.next_key(now.mono)?;
+        let mut content = Content::data(remote.hash, payloads);
+        let mut room = Room::new(content.len(), follow_up);
+        let mut deferred = false;
+
+        let mut version_sent = None;
+        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set) {
+            let (wanted, lost) = peer.bundle.due(now.mono, *version);
+            if wanted && room.take(lease_set_block_len(raw) + 4, false) {
+                content.lease_set = Some((self.local, raw));
+                content.ack_request = true;
+                version_sent = Some(*version);
+                peer.bundle.on_sent(now.mono, *version);
+                if lost {
+                    self.actions.push_back(Action::Suspect { to: remote });
+                }
+            } else {
+                deferred |= wanted;
+            }
+        }
+        if let Some(block) = peer.chains.iter().rev().find_map(|c| c.ratchet.reverse()) {
+            let fits = room.take(block.block_len(), false);
+            content.reverse = fits.then_some(block);
+            deferred |= !fits;
+        }
+        if let Some(block) = out.ratchet.forward() {
+            let urgent = out.forward_sent.is_none_or(|at| now.mono.since(at) >= FORWARD_EVERY);
+            if room.take(NextKey::block_len(&block), urgent) {
+                content.forward = Some(block);
+                out.forward_sent = Some(now.mono);
+            }
+        }
+        if !peer.acks.is_empty() {
+            let fits = room.take(3 + 4 * peer.acks.len(), false);
+            content.acks = if fits { &peer.acks } else { &[] };
+            deferred |= !fits;
+        }
+        if !content.ack_request && (options.request_ack || out.wants_ack(now.mono, self.limits.in_flight)) {
+            content.ack_request = room.take(4, options.request_ack);
+        }
+        if content.ack_request {
+            out.on_request(now.mono, next.index, version_sent);
+        }
+
+        let mut message = Vec::with_capacity(SEALED_AT + content.len() + PADDING_MAX + TAG_LEN);
+        message.extend_from_slice(&[0; 4]);
+        message.extend_from_slice(&next.tag);
+        content.write(now, &mut self.rng, EXISTING_OVERHEAD, &mut message);
+        message.resize(message.len() + TAG_LEN, 0);
+        if let Some(sealed) = message.get_mut(SEALED_AT..) {
+            Cipher::new(&next.key).seal_slice(next.index.into(), &next.tag, sealed);
+        }
+        write_len(&mut message);
+
+        let mark = Mark { pair: out.pair, set: out.set, index: next.index };
+        if !content.acks.is_empty() {
+            peer.acks.clear();
+        }
+        peer.due = if deferred {
+            Some(peer.due.map_or(now.mono + FOLLOW_UP, |at| at.min(now.mono + FOLLOW_UP)))
+        } else {
+            None
+        };
+        peer.on_sent(now.mono);
+        self.metrics.existing_sealed.inc();
+        Some((message, mark))
+    }
+
+    /// Drops the oldest receiving chains of a remote that has too many.
+    pub(super) fn bound_chains(&mut self, id: PeerId) {
+        loop {
+            let Some(peer) = self.peers.get_mut(&id) else { return };
+            if peer.chains.len() <= CHAINS_MAX {
+                return;
+            }
+            let current = peer.outbound.as_ref().map(|o| o.pair);
+            let Some(at) = peer.chains.iter().position(|c| Some(c.pair) != current) else { return };
+            let chain = peer.chains.remove(at);
+            self.close_chain(&chain);
+        }
+    }
+}
+
+/// Begins a ratchet step when the tag set is old or far used.
+fn begin_step(out: &mut Outbound, now: Now, rng: &mut Rng, limits: &Limits) {
+    if out.ratchet.is_asking() {
+        return;
+    }
+    let position = out.tags.position();
+    let due = position >= u32::from(limits.ratchet_after) || now.mono.since(out.since) >= RATCHET_AGE;
+    if due && out.ratchet.begin(rng, out.set) {
+        out.step_began = Some((now.mono, position));
+    }
+}
+
+/// How many of `payloads` go into one message of at most `max` payload bytes; at least one.
+fn batch_len<P: AsRef<[u8]>>(payloads: &[P], max: usize) -> usize {
+    let mut len = 0;
+    let fit = payloads.iter().take_while(|p| {
+        len += data_block_len(p.as_ref().len());
+        len <= max
+    });
+    fit.count().max(1)
+}
+
+/// Writes the 4-byte length in front of a Garlic body.
+fn write_len(message: &mut [u8]) {
+    let len = u32::try_from(message.len().saturating_sub(4)).unwrap_or(u32::MAX);
+    if let Some(head) = message.first_chunk_mut() {
+        *head = len.to_be_bytes();
+    }
+}
+
+/// What still fits into the tunnel cells that a message takes anyway.
+struct Room {
+    len: usize,
+    cells: usize,
+    unlimited: bool,
+}
+
+impl Room {
+    fn new(len: usize, unlimited: bool) -> Self {
+        Self { len, cells: cells(OUTER + EXISTING_OVERHEAD + len), unlimited }
+    }
+
+    /// Takes `extra` bytes if they fit, or if they must go.
+    fn take(&mut self, extra: usize, must: bool) -> bool {
+        let fits =
+            self.unlimited || must || cells(OUTER + EXISTING_OVERHEAD + self.len + extra) <= self.cells;
+        if fits {
+            self.len += extra;
+        }
+        fits
+    }
+}

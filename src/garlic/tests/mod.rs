@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT
+mod pair;
+mod vectors;
+mod world;
