@@ -18,6 +18,8 @@ mod routing;
 mod standing;
 mod store;
 mod tags;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use engine::{Action, Config, Engine, Input, Source, Stats};

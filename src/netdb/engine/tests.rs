@@ -1,1 +1,462 @@
 // SPDX-License-Identifier: MIT
+use super::*;
+use crate::netdb::testing::{Make, Manner, NET_ID, NOON, Sim, TestDestination, TestRouter, at};
+use crate::wire::{LookupKind, MessageId, ReplyEncryption, StoreData, TunnelId};
+
+const fn secs(s: u64) -> Duration {
+    Duration::from_secs(s)
+}
+
+fn found(hash: RouterHash) -> impl Fn(&Action) -> bool {
+    move |a| matches!(a, Action::RouterFound(h) if *h == hash)
+}
+
+fn not_found(hash: RouterHash) -> impl Fn(&Action) -> bool {
+    move |a| matches!(a, Action::RouterNotFound(h) if *h == hash)
+}
+
+fn message(kind: I2npKind, body: Vec<u8>) -> I2np {
+    I2np { kind, id: MessageId(1), expiration_ms: NOON + 8_000, body }
+}
+
+fn floodfill(rng: &mut Rng) -> (Engine, TestRouter) {
+    let router = TestRouter::new(rng);
+    let config = Config::for_test_network(router.hash(), NET_ID).with_floodfill();
+    let mut engine = Engine::new(config, at(0), rng.fork("engine"));
+    let own = router.verified(&Make { caps: "XfR", ..Make::default() });
+    engine.handle(at(0), Input::Own(own));
+    drain(&mut engine);
+    (engine, router)
+}
+
+fn drain(engine: &mut Engine) -> Vec<Action> {
+    std::iter::from_fn(|| engine.poll_action()).filter(|a| !matches!(a, Action::ViewChanged(_))).collect()
+}
+
+fn sends(engine: &mut Engine) -> Vec<(RouterHash, I2np)> {
+    drain(engine)
+        .into_iter()
+        .filter_map(|a| match a {
+            Action::Send { to, message } => Some((to, message)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn lookup(key: Hash, from: RouterHash, kind: LookupKind) -> DatabaseLookup {
+    DatabaseLookup {
+        key,
+        from,
+        reply_tunnel: None,
+        kind,
+        excluded: Vec::new(),
+        encryption: ReplyEncryption::None,
+    }
+}
+
+fn ask(engine: &mut Engine, ms: u64, from: RouterHash, question: &DatabaseLookup) -> Vec<(RouterHash, I2np)> {
+    let message =
+        I2np { expiration_ms: NOON + ms + 8_000, ..message(I2npKind::DATABASE_LOOKUP, question.to_bytes()) };
+    engine.handle(at(ms), Input::Message { source: Source::Direct(from), message });
+    sends(engine)
+}
+
+#[test]
+fn a_lone_floodfill_serves_everybody() {
+    let mut sim = Sim::new(1, 6, 1);
+    for i in 1..6 {
+        sim.introduce(i, 0);
+        sim.introduce(0, i);
+    }
+    sim.run(secs(3));
+    for i in 1..6 {
+        assert_eq!(sim.log(i, |a| matches!(a, Action::Published { .. })), 1, "router {i}");
+    }
+    let wanted = sim.hash(5);
+    sim.input(1, Input::FindRouter(wanted));
+    sim.run(secs(1));
+    assert_eq!(sim.log(1, found(wanted)), 1);
+    assert!(sim.nodes[1].engine.view().get(&wanted).is_some());
+}
+
+#[test]
+fn routers_that_know_one_floodfill_get_to_know_the_rest_by_exploring() {
+    let mut sim = Sim::new(2, 12, 3);
+    for i in 1..12 {
+        sim.introduce(i, 0);
+    }
+    sim.run(secs(120));
+    for i in 0..12 {
+        let known = sim.nodes[i].engine.stats();
+        assert!(known.routers >= 8, "router {i} knows {}", known.routers);
+        assert!(known.floodfills >= 2, "router {i} knows {} floodfills", known.floodfills);
+    }
+}
+
+#[test]
+fn a_publication_reaches_all_floodfills_by_flooding() {
+    let mut sim = Sim::new(3, 5, 4);
+    for i in 0..4 {
+        for j in 0..4 {
+            if i != j {
+                sim.introduce(i, j);
+            }
+        }
+    }
+    let wanted = sim.hash(4);
+    sim.introduce(4, 0);
+    sim.run(secs(3));
+    for i in 0..4 {
+        assert!(sim.nodes[i].engine.view().get(&wanted).is_some(), "floodfill {i}");
+    }
+}
+
+#[test]
+fn silent_floodfills_are_passed_over() {
+    let mut sim = Sim::new(4, 8, 6);
+    sim.introduce_all();
+    for i in 0..5 {
+        sim.nodes[i].manner = Manner::Silent;
+    }
+    // Floodfill 5 alone answers; it knows a router that node 6 does not.
+    let mut stranger = Sim::new(40, 1, 0);
+    stranger.run(secs(0));
+    let info = stranger.nodes[0].engine.view().own().unwrap().info.raw().to_vec();
+    sim.input(5, Input::Load(info));
+    let wanted = stranger.hash(0);
+    sim.input(6, Input::FindRouter(wanted));
+    sim.run(secs(25));
+    let answered = sim.log(6, found(wanted)) + sim.log(6, not_found(wanted));
+    assert_eq!(answered, 1, "exactly one verdict");
+    let silent = sim.hash(0);
+    assert!(sim.nodes[6].engine.profiles.standing(&silent).answers <= 0.5);
+    sim.run(secs(60));
+    assert!(sim.log(7, |a| matches!(a, Action::Published { by } if *by == sim.hash(5))) >= 1);
+}
+
+#[test]
+fn a_lookup_through_tunnels_is_sealed_and_its_answer_opened() {
+    let mut sim = Sim::new(5, 6, 2);
+    for i in 2..6 {
+        sim.introduce(0, i);
+        sim.introduce(1, i);
+    }
+    sim.introduce(0, 1);
+    sim.introduce(1, 0);
+    sim.introduce(3, 0);
+    sim.introduce(3, 1);
+    sim.exploratory(3, 4);
+    let wanted = sim.hash(5);
+    sim.input(3, Input::FindRouter(wanted));
+    assert_eq!(sim.log(3, |a| matches!(a, Action::SendThrough { .. })), 1);
+    assert_eq!(sim.log(3, |a| matches!(a, Action::RegisterTag { .. })), 1);
+    sim.run(secs(2));
+    assert_eq!(sim.log(3, found(wanted)), 1);
+    // When connected the question goes directly.
+    sim.connect(3, 0);
+    sim.connect(3, 1);
+    let nobody = RouterHash([9; 32]);
+    sim.input(3, Input::FindRouter(nobody));
+    sim.run(secs(2));
+    assert!(
+        sim.log(
+            3,
+            |a| matches!(a, Action::Send { message, .. } if message.kind == I2npKind::DATABASE_LOOKUP)
+        ) >= 1
+    );
+}
+
+#[test]
+fn a_router_that_nobody_has_is_reported_once_and_remembered_as_absent() {
+    let mut sim = Sim::new(6, 4, 3);
+    sim.introduce_all();
+    let nobody = RouterHash([9; 32]);
+    sim.input(3, Input::FindRouter(nobody));
+    sim.input(3, Input::FindRouter(nobody));
+    sim.run(secs(13));
+    assert_eq!(sim.log(3, not_found(nobody)), 1);
+    sim.input(3, Input::FindRouter(nobody));
+    assert_eq!(sim.log(3, not_found(nobody)), 2, "at once, from memory");
+    assert_eq!(sim.nodes[3].engine.stats().searches, 0);
+}
+
+#[test]
+fn without_any_floodfill_a_search_waits_for_one_to_become_known() {
+    let mut sim = Sim::new(7, 3, 1);
+    sim.introduce(0, 2);
+    let wanted = sim.hash(2);
+    sim.input(1, Input::FindRouter(wanted));
+    sim.run(secs(5));
+    assert_eq!(sim.log(1, not_found(wanted)), 0);
+    sim.introduce(1, 0);
+    sim.run(secs(2));
+    assert_eq!(sim.log(1, found(wanted)), 1);
+}
+
+#[test]
+fn our_router_info_is_signed_anew_and_published_again() {
+    let mut sim = Sim::new(8, 2, 1);
+    sim.introduce(1, 0);
+    sim.run(secs(3));
+    sim.run(secs(45 * 60));
+    assert_eq!(sim.log(1, |a| matches!(a, Action::RefreshOwn)), 1);
+    assert_eq!(sim.log(1, |a| matches!(a, Action::Published { .. })), 2);
+}
+
+#[test]
+fn midnight_brings_a_new_publication() {
+    let mut sim = Sim::new(9, 3, 2);
+    sim.introduce_all();
+    sim.run(secs(12 * 3600 - 60));
+    let before = sim.log(2, |a| matches!(a, Action::Published { .. }));
+    sim.run(secs(180));
+    assert!(sim.log(2, |a| matches!(a, Action::Published { .. })) > before);
+}
+
+#[test]
+fn stores_are_acknowledged_first_and_flooded_once() {
+    let mut rng = Rng::from_seed(10);
+    let (mut engine, _) = floodfill(&mut rng);
+    let others: Vec<TestRouter> = (0..5).map(|_| TestRouter::new(&mut rng)).collect();
+    for other in &others {
+        let make = Make { caps: "XfR", ..Make::default() };
+        engine.handle(at(0), Input::Load(other.bytes(&make)));
+    }
+    let router = TestRouter::new(&mut rng);
+    let body = DatabaseStore {
+        key: router.hash().into(),
+        reply: Some((77, TunnelId(0), router.hash())),
+        data: StoreData::RouterInfo(router.bytes(&Make::default())),
+    };
+    drain(&mut engine);
+    let store = message(I2npKind::DATABASE_STORE, body.to_bytes());
+    let source = Source::Direct(router.hash());
+    engine.handle(at(0), Input::Message { source, message: store.clone() });
+    let out = sends(&mut engine);
+    assert_eq!(out[0].0, router.hash());
+    assert_eq!(DeliveryStatus::from_bytes(&out[0].1.body).unwrap().id, 77);
+    assert_eq!(out.len(), 4, "an acknowledgement and three copies");
+    for (to, copy) in &out[1..] {
+        assert!(others.iter().any(|o| o.hash() == *to));
+        assert_eq!(DatabaseStore::from_bytes(&copy.body).unwrap().reply, None);
+    }
+    engine.handle(at(1), Input::Message { source, message: store });
+    assert_eq!(sends(&mut engine).len(), 1, "a repeated store is acknowledged but goes no further");
+}
+
+#[test]
+fn a_store_with_token_zero_is_kept_and_not_flooded() {
+    let mut rng = Rng::from_seed(11);
+    let (mut engine, _) = floodfill(&mut rng);
+    let other = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(other.bytes(&Make { caps: "XfR", ..Make::default() })));
+    drain(&mut engine);
+    let owner = TestDestination::new(&mut rng);
+    let data = StoreData::LeaseSet2(owner.lease_set(at(0)).raw().to_vec());
+    let body = DatabaseStore { key: owner.key(), reply: None, data: data.clone() };
+    let store = message(I2npKind::DATABASE_STORE, body.to_bytes());
+    engine.handle(at(0), Input::Message { source: Source::Direct(other.hash()), message: store });
+    assert!(sends(&mut engine).is_empty());
+    let asker = RouterHash([3; 32]);
+    let out = ask(&mut engine, 5, asker, &lookup(owner.key(), asker, LookupKind::LeaseSet));
+    assert_eq!(out.len(), 1);
+    assert_eq!(DatabaseStore::from_bytes(&out[0].1.body).unwrap().data, data);
+    let out = ask(&mut engine, 5, asker, &lookup(owner.key(), asker, LookupKind::RouterInfo));
+    assert_eq!(out[0].1.kind, I2npKind::DATABASE_SEARCH_REPLY, "a lease set does not answer a router lookup");
+}
+
+#[test]
+fn a_router_that_is_not_floodfill_serves_its_own_entry_only() {
+    let mut rng = Rng::from_seed(12);
+    let router = TestRouter::new(&mut rng);
+    let mut engine = Engine::new(Config::for_test_network(router.hash(), NET_ID), at(0), Rng::from_seed(1));
+    engine.handle(at(0), Input::Own(router.verified(&Make::default())));
+    let known = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(known.bytes(&Make::default())));
+    drain(&mut engine);
+    let asker = RouterHash([3; 32]);
+    let own = lookup(router.hash().into(), asker, LookupKind::RouterInfo);
+    assert_eq!(ask(&mut engine, 0, asker, &own)[0].1.kind, I2npKind::DATABASE_STORE);
+    let other = lookup(known.hash().into(), asker, LookupKind::RouterInfo);
+    assert!(ask(&mut engine, 0, asker, &other).is_empty());
+    // Nor does it take what it did not ask for, unless it is the sender's own.
+    let stranger = TestRouter::new(&mut rng);
+    let body = DatabaseStore {
+        key: stranger.hash().into(),
+        reply: Some((5, TunnelId(0), asker)),
+        data: StoreData::RouterInfo(stranger.bytes(&Make::default())),
+    };
+    let store = message(I2npKind::DATABASE_STORE, body.to_bytes());
+    for source in [Source::Direct(asker), Source::Exploratory, Source::Garlic] {
+        engine.handle(at(0), Input::Message { source, message: store.clone() });
+        assert!(sends(&mut engine).is_empty());
+        assert!(engine.view().get(&stranger.hash()).is_none());
+    }
+    let source = Source::Direct(stranger.hash());
+    engine.handle(at(0), Input::Message { source, message: store });
+    assert!(engine.view().get(&stranger.hash()).is_some());
+}
+
+#[test]
+fn answers_go_only_to_the_asker_and_only_so_many() {
+    let mut rng = Rng::from_seed(13);
+    let (mut engine, _) = floodfill(&mut rng);
+    let (asker, victim) = (RouterHash([3; 32]), RouterHash([4; 32]));
+    let question = lookup(Hash([1; 32]), victim, LookupKind::LeaseSet);
+    assert!(ask(&mut engine, 0, asker, &question).is_empty(), "no answers to third parties");
+    let question = lookup(Hash([1; 32]), asker, LookupKind::LeaseSet);
+    let answers: usize = (0..1_000).map(|_| ask(&mut engine, 0, asker, &question).len()).sum();
+    assert_eq!(answers, 240);
+    let through = DatabaseLookup { reply_tunnel: Some(TunnelId(5)), ..question.clone() };
+    let answers: usize = (0..1_000).map(|_| ask(&mut engine, 0, asker, &through).len()).sum();
+    assert_eq!(answers, 30, "per reply path");
+    assert_eq!(ask(&mut engine, 121_000, asker, &question).len(), 1, "the window ends");
+    let aes = DatabaseLookup { encryption: ReplyEncryption::Aes([0; 32], [0; 32]), ..through };
+    assert!(ask(&mut engine, 121_000, asker, &aes).is_empty());
+}
+
+#[test]
+fn search_replies_name_the_nearest_floodfills_and_exploratory_ones_the_others() {
+    let mut rng = Rng::from_seed(14);
+    let (mut engine, own) = floodfill(&mut rng);
+    for i in 0..40 {
+        let caps = if i % 2 == 0 { "XfR" } else { "LR" };
+        engine.handle(at(0), Input::Load(TestRouter::new(&mut rng).bytes(&Make { caps, ..Make::default() })));
+    }
+    drain(&mut engine);
+    let (asker, key) = (RouterHash([3; 32]), Hash([8; 32]));
+    let mut question = lookup(key, asker, LookupKind::LeaseSet);
+    let named = |out: Vec<(RouterHash, I2np)>| DatabaseSearchReply::from_bytes(&out[0].1.body).unwrap().peers;
+    let first = named(ask(&mut engine, 0, asker, &question));
+    assert_eq!(first.len(), 3);
+    assert!(!first.contains(&own.hash()));
+    let nearest = engine.view().closest_floodfills(&key, NOON, |h| *h == own.hash(), 6);
+    assert_eq!(first, nearest[..3].iter().map(|e| e.hash).collect::<Vec<_>>());
+    question.excluded = first.clone();
+    let second = named(ask(&mut engine, 0, asker, &question));
+    assert_eq!(second, nearest[3..].iter().map(|e| e.hash).collect::<Vec<_>>());
+    let exploring = lookup(key, asker, LookupKind::Exploratory);
+    let others = named(ask(&mut engine, 0, asker, &exploring));
+    assert_eq!(others.len(), 16);
+    assert!(others.iter().all(|h| !engine.view().get(h).unwrap().floodfill));
+}
+
+#[test]
+fn hashes_from_a_search_reply_are_fetched_within_bounds() {
+    let mut rng = Rng::from_seed(15);
+    let router = TestRouter::new(&mut rng);
+    let mut engine = Engine::new(Config::for_test_network(router.hash(), NET_ID), at(0), Rng::from_seed(1));
+    engine.handle(at(0), Input::Own(router.verified(&Make::default())));
+    let floodfill = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(floodfill.bytes(&Make { caps: "XfR", ..Make::default() })));
+    engine.handle(at(0), Input::FindRouter(RouterHash([9; 32])));
+    drain(&mut engine);
+    let peers: Vec<RouterHash> = (0..250).map(|i| RouterHash([i; 32])).collect();
+    let reply = DatabaseSearchReply { key: Hash([9; 32]), peers: peers.clone(), from: floodfill.hash() };
+    let liar = message(I2npKind::DATABASE_SEARCH_REPLY, reply.to_bytes());
+    // From one that was not asked: ignored.
+    let source = Source::Direct(RouterHash([1; 32]));
+    engine.handle(at(10), Input::Message { source, message: liar.clone() });
+    assert!(sends(&mut engine).is_empty());
+    for _ in 0..50 {
+        let source = Source::Direct(floodfill.hash());
+        engine.handle(at(10), Input::Message { source, message: liar.clone() });
+    }
+    assert_eq!(sends(&mut engine).len(), 8, "eight fetches at once");
+    assert!(engine.stats().searches <= 9);
+}
+
+#[test]
+fn memory_stays_bounded_under_a_flood_of_sound_router_infos() {
+    let mut rng = Rng::from_seed(16);
+    let router = TestRouter::new(&mut rng);
+    let mut config = Config::for_test_network(router.hash(), NET_ID).with_floodfill();
+    config.routers_max = 300;
+    let mut engine = Engine::new(config, at(0), Rng::from_seed(1));
+    let friend = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(friend.bytes(&Make::default())));
+    engine.handle(at(0), Input::Up(friend.hash()));
+    for i in 0..2_000_u64 {
+        let ms = i * 20;
+        let fake = TestRouter::new(&mut rng);
+        let body = DatabaseStore {
+            key: fake.hash().into(),
+            reply: None,
+            data: StoreData::RouterInfo(fake.bytes(&Make::default())),
+        };
+        let source = Source::Direct(RouterHash([u8::try_from(i % 7).unwrap(); 32]));
+        let store =
+            I2np { expiration_ms: NOON + ms + 8_000, ..message(I2npKind::DATABASE_STORE, body.to_bytes()) };
+        engine.handle(at(ms), Input::Message { source, message: store });
+        drain(&mut engine);
+        assert!(engine.stats().routers <= 301 && engine.unsaved.len() <= 301);
+    }
+    assert!(engine.view().get(&friend.hash()).is_some());
+    assert!(engine.metrics.router_infos_evicted.get() > 1_000);
+}
+
+#[test]
+fn too_many_unasked_stores_cost_no_signature_checks() {
+    let mut rng = Rng::from_seed(17);
+    let (mut engine, _) = floodfill(&mut rng);
+    let fake = TestRouter::new(&mut rng);
+    let mut bytes = fake.bytes(&Make::default());
+    *bytes.last_mut().unwrap() ^= 1;
+    let body = DatabaseStore { key: fake.hash().into(), reply: None, data: StoreData::RouterInfo(bytes) };
+    for _ in 0..5_000 {
+        let store = message(I2npKind::DATABASE_STORE, body.to_bytes());
+        engine.handle(at(0), Input::Message { source: Source::Direct(RouterHash([1; 32])), message: store });
+    }
+    let metrics = engine.metrics();
+    assert_eq!(metrics.router_infos_refused_signature.get(), 600);
+    assert_eq!(metrics.stores_refused_busy.get(), 4_400);
+}
+
+#[test]
+fn stale_and_foreign_messages_are_dropped() {
+    let mut rng = Rng::from_seed(18);
+    let (mut engine, own) = floodfill(&mut rng);
+    let asker = RouterHash([3; 32]);
+    let question = lookup(own.hash().into(), asker, LookupKind::RouterInfo);
+    let mut late = message(I2npKind::DATABASE_LOOKUP, question.to_bytes());
+    late.expiration_ms = NOON - 61_000;
+    let data = message(I2npKind::DATA, vec![0; 4]);
+    let short = message(I2npKind::DATABASE_STORE, vec![0; 20]);
+    for message in [late, data, short] {
+        engine.handle(at(0), Input::Message { source: Source::Direct(asker), message });
+        assert!(sends(&mut engine).is_empty());
+    }
+    assert_eq!(engine.metrics().messages_dropped.get(), 3);
+}
+
+#[test]
+fn what_changed_is_saved_and_what_expired_is_forgotten() {
+    let mut rng = Rng::from_seed(19);
+    let (mut engine, _) = floodfill(&mut rng);
+    let (loaded, heard) = (TestRouter::new(&mut rng), TestRouter::new(&mut rng));
+    engine.handle(at(0), Input::Load(loaded.bytes(&Make::default())));
+    let bytes = heard.bytes(&Make::default());
+    engine.handle(at(0), Input::RouterInfo { from: heard.hash(), bytes, flood: false });
+    drain(&mut engine);
+    engine.handle_timeout(at(11_000));
+    let saved: Vec<RouterHash> = drain(&mut engine)
+        .into_iter()
+        .filter_map(|a| match a {
+            Action::Save { hash, .. } => Some(hash),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(saved, [heard.hash()], "what came from disk is there already");
+}
+
+#[test]
+fn a_transport_session_may_only_speak_for_itself() {
+    let mut rng = Rng::from_seed(20);
+    let (mut engine, _) = floodfill(&mut rng);
+    let router = TestRouter::new(&mut rng);
+    let bytes = router.bytes(&Make::default());
+    engine.handle(at(0), Input::RouterInfo { from: RouterHash([1; 32]), bytes: bytes.clone(), flood: true });
+    assert!(engine.view().get(&router.hash()).is_none());
+    engine.handle(at(0), Input::RouterInfo { from: router.hash(), bytes, flood: true });
+    assert!(engine.view().get(&router.hash()).is_some());
+}

@@ -1,1 +1,94 @@
 // SPDX-License-Identifier: MIT
+use super::*;
+use crate::base::Rng;
+use crate::netdb::testing::{Make, NOON, TestRouter};
+
+fn entry(rng: &mut Rng, make: &Make) -> PeerEntry {
+    let router = TestRouter::new(rng);
+    let info = router.verified(make);
+    let facts = Arc::new(Facts::parse(&info).unwrap());
+    PeerEntry { info, facts, standing: Standing::default(), connected: false, first_heard_ms: NOON }
+}
+
+fn floodfill(rng: &mut Rng, host: &str) -> PeerEntry {
+    entry(rng, &Make { caps: "XfR", host: Some(host.into()), ..Make::default() })
+}
+
+fn view(entries: Vec<PeerEntry>, own: Option<PeerEntry>, policy: ViewPolicy) -> PeerView {
+    PeerView::new(entries.into_iter().map(Arc::new).collect(), own.map(Arc::new), policy, 1)
+}
+
+#[test]
+fn closest_floodfills_agree_with_sorting_all_of_them() {
+    let mut rng = Rng::from_seed(1);
+    let mut entries: Vec<PeerEntry> = (0..60).map(|_| floodfill(&mut rng, "198.18.1.1")).collect();
+    entries.extend((0..60).map(|_| entry(&mut rng, &Make::default())));
+    let mut expected: Vec<RouterHash> = entries.iter().filter(|e| e.floodfill).map(|e| e.hash).collect();
+    let view = view(entries, None, ViewPolicy::default());
+    let key = Hash([3; 32]);
+    let routing = RoutingKey::new(&key, NOON);
+    expected.sort_by_key(|h| routing.distance(h));
+    let excluded = expected[1];
+    let got: Vec<RouterHash> =
+        view.closest_floodfills(&key, NOON, |h| *h == excluded, 5).iter().map(|e| e.hash).collect();
+    assert_eq!(got[..], [expected[0], expected[2], expected[3], expected[4], expected[5]]);
+    assert_eq!(view.closest_floodfills(&key, NOON, |_| false, 500).len(), 60);
+    let tomorrow: Vec<RouterHash> =
+        view.closest_floodfills(&key, NOON + 86_400_000, |_| false, 5).iter().map(|e| e.hash).collect();
+    assert_ne!(tomorrow[..], expected[..5], "other floodfills are responsible on another day");
+}
+
+#[test]
+fn old_hidden_and_unreachable_floodfills_stand_back() {
+    let mut rng = Rng::from_seed(2);
+    let old = entry(&mut rng, &Make { caps: "XfR", version: "0.9.50", ..Make::default() });
+    let hidden = entry(&mut rng, &Make { caps: "XfH", ..Make::default() });
+    let mut unreachable = floodfill(&mut rng, "198.18.1.1");
+    unreachable.standing.unreachable_until_ms = NOON + 1;
+    let fine = floodfill(&mut rng, "198.18.1.1");
+    let (gone, best) = (unreachable.hash, fine.hash);
+    let policy = ViewPolicy { min_floodfill_version: RouterVersion(0, 9, 59), diverse: false };
+    let view = view(vec![old, hidden, unreachable, fine], None, policy);
+    for seed in 0..8 {
+        let order: Vec<RouterHash> =
+            view.closest_floodfills(&Hash([seed; 32]), NOON, |_| false, 4).iter().map(|e| e.hash).collect();
+        assert_eq!(order, [best, gone]);
+    }
+}
+
+#[test]
+fn our_own_floodfill_comes_last_and_can_be_the_only_one() {
+    let mut rng = Rng::from_seed(3);
+    let (own, other) = (floodfill(&mut rng, "198.18.1.1"), floodfill(&mut rng, "198.18.1.2"));
+    let key = Hash([1; 32]);
+    let alone = view(vec![], Some(own.clone()), ViewPolicy::default());
+    assert_eq!(alone.closest_floodfills(&key, NOON, |_| false, 2)[0].hash, own.hash);
+    assert!(alone.closest_floodfills(&key, NOON, |h| *h == own.hash, 2).is_empty());
+    assert_eq!(alone.get(&own.hash).unwrap().hash, own.hash);
+    let both = view(vec![other.clone()], Some(own.clone()), ViewPolicy::default());
+    let order: Vec<RouterHash> =
+        both.closest_floodfills(&key, NOON, |_| false, 2).iter().map(|e| e.hash).collect();
+    assert_eq!(order, [other.hash, own.hash]);
+    assert_eq!(both.closest_floodfills(&key, NOON, |_| false, 1)[0].hash, other.hash);
+}
+
+#[test]
+fn fresh_floodfills_of_one_subnet_cannot_surround_a_key() {
+    let mut rng = Rng::from_seed(4);
+    let mut entries: Vec<PeerEntry> = (0..200).map(|_| floodfill(&mut rng, "203.0.113.1")).collect();
+    for i in 0..20 {
+        let mut known = floodfill(&mut rng, &format!("{}.7.1.1", 11 + i));
+        known.standing.contacted = true;
+        entries.push(known);
+    }
+    let policy = ViewPolicy { diverse: true, ..ViewPolicy::default() };
+    let view = view(entries, None, policy);
+    for seed in 0..16 {
+        let picked = view.closest_floodfills(&Hash([seed; 32]), NOON, |_| false, 16);
+        let crowd = picked.iter().filter(|e| e.subnet == Some(0xcb00)).count();
+        let known = picked.iter().filter(|e| e.standing.contacted).count();
+        assert_eq!(picked.len(), 16);
+        // 64 nearest candidates hold about six known ones; what is then missing is filled up by distance.
+        assert!(known >= 1 && crowd <= 15, "seed {seed}: {known} known, {crowd} of the crowd");
+    }
+}
