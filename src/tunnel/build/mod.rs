@@ -43,3 +43,6 @@ const REJECT: u8 = 30;
 
 /// Most hops in one build: eight records, and inbound one of them is the creator's.
 const HOPS_BUILD_MAX: usize = 8;
+
+#[cfg(test)]
+mod testing;
