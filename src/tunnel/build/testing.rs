@@ -65,7 +65,8 @@ pub(super) fn router(rng: &mut Rng, says: &Says) -> TestRouter {
         None => ntcp2.set("caps", "4"),
     }
     let address = RouterAddress { cost: 10, style: "NTCP2".into(), options: ntcp2 };
-    let info = RouterInfo::build(&identity, WALL_MS - 60_000, vec![address], options, |m| signing.sign(m).to_vec());
+    let info =
+        RouterInfo::build(&identity, WALL_MS - 60_000, vec![address], options, |m| signing.sign(m).to_vec());
     let facts = Facts::parse(&info).expect("an X25519 router");
     let entry = PeerEntry {
         info: Arc::new(Verified::check(info).expect("just signed")),

@@ -141,12 +141,14 @@ impl Net {
         let mut rng = Rng::from_seed(seed);
         let me = routers(&mut rng, 1).remove(0);
         let hops = routers(&mut rng, hops);
-        let responders = hops.iter().map(|r| responder(&mut rng, r, AdmissionLimits::test_network())).collect();
+        let responders =
+            hops.iter().map(|r| responder(&mut rng, r, AdmissionLimits::test_network())).collect();
         Self { rng, me, hops, responders }
     }
 
     fn request(&mut self, direction: Direction, size: RecordSize) -> Request {
-        let hops: Vec<Hop> = self.hops.iter().map(|r| Hop { hash: r.keys.hash, key: r.keys.public }).collect();
+        let hops: Vec<Hop> =
+            self.hops.iter().map(|r| Hop { hash: r.keys.hash, key: r.keys.public }).collect();
         let end = match direction {
             Direction::Inbound => NextHop { router: self.me.keys.hash, tunnel: TunnelId(77) },
             Direction::Outbound => NextHop { router: RouterHash([9; 32]), tunnel: TunnelId(78) },
@@ -164,7 +166,11 @@ impl Net {
     }
 
     /// Runs the request through all hops; `touch` may change the records before each.
-    fn run(&mut self, built: &Request, mut touch: impl FnMut(usize, &mut BuildRecords)) -> (BuildRecords, Vec<Answered>) {
+    fn run(
+        &mut self,
+        built: &Request,
+        mut touch: impl FnMut(usize, &mut BuildRecords),
+    ) -> (BuildRecords, Vec<Answered>) {
         let mut records = built.records.clone();
         let mut answers: Vec<Answered> = Vec::new();
         for (at, responder) in self.responders.iter_mut().enumerate() {
@@ -178,7 +184,10 @@ impl Net {
                 assert_eq!(answer.request.next, next.keys.hash, "hop {at} knows its successor");
             }
             if let Some(before) = answers.last() {
-                assert_eq!(before.request.next_tunnel, answer.request.receive, "ids meet between {at} and the one before");
+                assert_eq!(
+                    before.request.next_tunnel, answer.request.receive,
+                    "ids meet between {at} and the one before"
+                );
             }
             records = answer.records.clone();
             answers.push(answer);
@@ -220,7 +229,8 @@ fn builds_of_every_length_come_back_with_equal_keys() {
                     assert_eq!(built.first, answers[0].request.receive);
                     assert_eq!(built.pending.read(records), Ok(vec![0; length]));
                     if size == RecordSize::Short && direction == Direction::Outbound {
-                        let (ours, theirs) = (built.garlic.expect("ours"), answers[length - 1].keys.garlic.clone());
+                        let (ours, theirs) =
+                            (built.garlic.expect("ours"), answers[length - 1].keys.garlic.clone());
                         let theirs = theirs.expect("theirs");
                         assert_eq!((ours.key, ours.tag), (theirs.key, theirs.tag));
                     }
@@ -268,7 +278,9 @@ fn impossible_plans_are_refused() {
     let end = NextHop { router: RouterHash([1; 32]), tunnel: TunnelId(1) };
     let me = net.me.keys.hash;
     let (direction, reply, size) = (Direction::Outbound, MessageId(1), RecordSize::Short);
-    assert!(request(&mut net.rng, &Plan { direction, hops: &low, end, reply, minutes: 0, me, size }).is_none());
+    assert!(
+        request(&mut net.rng, &Plan { direction, hops: &low, end, reply, minutes: 0, me, size }).is_none()
+    );
 }
 
 #[test]
@@ -308,7 +320,9 @@ fn a_receive_id_in_use_is_refused() {
     let built = net.request(Direction::Outbound, RecordSize::Short);
     let body = built.records.clone().into_body();
     let from = net.me.keys.hash;
-    let answer = net.responders[0].answer(start(), RecordSize::Short, body, Some(&from), 0, |_| true).expect("answered");
+    let answer = net.responders[0]
+        .answer(start(), RecordSize::Short, body, Some(&from), 0, |_| true)
+        .expect("answered");
     assert!(!answer.accepted);
     assert_eq!(built.pending.read(answer.records), Ok(vec![REJECT]));
 }
@@ -367,7 +381,9 @@ fn requests_that_break_a_rule_are_dropped_in_silence() {
         let me = net.hops[0].keys.hash;
         net.responders[0] = responder(&mut net.rng, &net.hops[0], AdmissionLimits::default());
         let _ = me;
-        net.responders[0].answer(start(), RecordSize::Short, body, from.as_ref(), 0, |_| false).map(|a| a.accepted)
+        net.responders[0]
+            .answer(start(), RecordSize::Short, body, from.as_ref(), 0, |_| false)
+            .map(|a| a.accepted)
     };
     let mine = Net::new(15, 1).hops[0].keys.hash;
     let direct = Some(from);
