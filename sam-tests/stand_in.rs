@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+//! A router that is none: destinations connect to each other within the process, without tunnels and delays.
+//!
+//! It lets the SAM bridge be tested by itself. Whoever includes this file provides `super::api` with the types of the
+//! library. Session IDs that begin with these words choose a behaviour: `slow` (opens after 300 ms), `never` (never
+//! opens), `broken` (cannot open), `mute` (its connects are never answered), `linger` (takes 300 ms to close).
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{
+    AnySigningKey, Backend, Boxed, BoxedStream, ConnectOptions, DestHash, Destination, Failure, Incoming,
+    KeysAndCert, PrivateKeys, ResultCode, Rng, RouterStatus, SamSession, SamStream, SessionConfig,
+    SessionStatus, SigType,
+};
+
+/// Bytes in flight in one direction of a stream.
+const PIPE: usize = 64 * 1024;
+/// Peers that wait for an accept.
+const BACKLOG: usize = 64;
+
+/// Destinations that can reach each other; shared by all routers of a test.
+#[derive(Clone, Default)]
+pub struct Network {
+    sessions: Arc<Mutex<BTreeMap<DestHash, Arc<Inner>>>>,
+}
+
+/// One router.
+pub struct StandIn {
+    network: Network,
+    rng: Mutex<Rng>,
+    /// The configurations that were asked for.
+    pub seen: Mutex<Vec<SessionConfig>>,
+}
+
+impl StandIn {
+    pub fn new(network: &Network, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            network: network.clone(),
+            rng: Mutex::new(Rng::from_seed(seed)),
+            seen: Mutex::default(),
+        })
+    }
+}
+
+struct Inner {
+    name: String,
+    destination: Destination,
+    peers: mpsc::Sender<Incoming>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Incoming>>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Backend for StandIn {
+    fn open(&self, config: SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>> {
+        self.seen.lock().unwrap().push(config.clone());
+        Box::pin(async move {
+            if config.name.starts_with("slow") {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            } else if config.name.starts_with("never") {
+                std::future::pending::<()>().await;
+            } else if config.name.starts_with("broken") {
+                return Err(Failure::new(
+                    ResultCode::I2pError,
+                    "no \"tunnels\": asked 4 routers, none agreed",
+                ));
+            }
+            let (peers, waiting) = mpsc::channel(BACKLOG);
+            let inner = Arc::new(Inner {
+                name: config.name,
+                destination: config.keys.destination().clone(),
+                peers,
+                waiting: tokio::sync::Mutex::new(waiting),
+                stop: CancellationToken::new(),
+                ended: CancellationToken::new(),
+            });
+            self.network.sessions.lock().unwrap().insert(inner.destination.hash(), inner.clone());
+            Ok(Arc::new(Session { network: self.network.clone(), inner }) as Arc<dyn SamSession>)
+        })
+    }
+
+    fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>> {
+        let found = self.network.sessions.lock().unwrap().get(&hash).map(|inner| inner.destination.clone());
+        let missing = || Failure::new(ResultCode::KeyNotFound, "asked 3 floodfills, all answered");
+        Box::pin(std::future::ready(found.ok_or_else(missing)))
+    }
+
+    fn lease_set_options(
+        &self,
+        destination: &Destination,
+    ) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
+        let known = self.network.sessions.lock().unwrap().contains_key(&destination.hash());
+        Box::pin(std::future::ready(if known {
+            let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+            Ok(vec![pair("_http._tcp", "1 86400 0 0 80 x"), pair("a=b", "dropped"), pair("c", "a\nb")])
+        } else {
+            Err(Failure::new(ResultCode::LeaseSetNotFound, "not published"))
+        }))
+    }
+
+    fn new_keys(&self, sig_type: SigType) -> Result<PrivateKeys, Failure> {
+        let mut rng = self.rng.lock().unwrap();
+        let signing = AnySigningKey::random(sig_type, &mut *rng)
+            .ok_or_else(|| Failure::new(ResultCode::I2pError, String::new()))?;
+        let keys = KeysAndCert::build(sig_type, signing.public(), 0, &[], rng.bytes());
+        Ok(PrivateKeys::new(Destination::new(keys), &signing.to_bytes()).unwrap())
+    }
+
+    fn check_keys(&self, keys: &PrivateKeys) -> Result<(), Failure> {
+        if keys.offline().is_some() {
+            return Err(Failure::new(ResultCode::I2pError, "offline keys are not supported"));
+        }
+        let signing = AnySigningKey::from_bytes(keys.destination().sig_type(), keys.signing());
+        match signing {
+            Some(signing) if signing.public() == keys.destination().signing_key() => Ok(()),
+            _ => Err(Failure::new(ResultCode::InvalidKey, "the private key belongs to another destination")),
+        }
+    }
+
+    fn status(&self) -> RouterStatus {
+        RouterStatus {
+            known_routers: 5,
+            uptime_s: 61,
+            note: "a stand-in".to_owned(),
+            ..RouterStatus::default()
+        }
+    }
+}
+
+struct Session {
+    network: Network,
+    inner: Arc<Inner>,
+}
+
+impl Session {
+    fn connect_to(
+        &self,
+        to: DestHash,
+        options: ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        if self.inner.name.starts_with("mute") {
+            return Box::pin(std::future::pending());
+        }
+        let Some(target) = self.network.sessions.lock().unwrap().get(&to).cloned() else {
+            let failure = Failure::new(ResultCode::CantReachPeer, "lease set not found: asked 3 floodfills");
+            return Box::pin(std::future::ready(Err(failure)));
+        };
+        let (near, far) = pair();
+        let incoming = Incoming {
+            peer: self.inner.destination.clone(),
+            from_port: options.from_port,
+            to_port: options.to_port,
+            stream: Box::new(far),
+        };
+        Box::pin(std::future::ready(match target.peers.try_send(incoming) {
+            Ok(()) => Ok(Box::new(near) as BoxedStream),
+            Err(_) => Err(Failure::new(ResultCode::CantReachPeer, "the peer refused")),
+        }))
+    }
+}
+
+impl SamSession for Session {
+    fn destination(&self) -> &Destination {
+        &self.inner.destination
+    }
+
+    fn connect(
+        &self,
+        to: Destination,
+        options: ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        self.connect_to(to.hash(), options)
+    }
+
+    fn connect_hash(
+        &self,
+        to: DestHash,
+        options: ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        self.connect_to(to, options)
+    }
+
+    fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>> {
+        let inner = self.inner.clone();
+        Box::pin(async move {
+            let ended = || Failure::new(ResultCode::I2pError, "the session has ended");
+            let mut waiting = inner.waiting.lock().await;
+            tokio::select! { biased;
+                () = inner.stop.cancelled() => Err(ended()),
+                incoming = waiting.recv() => incoming.ok_or_else(ended),
+            }
+        })
+    }
+
+    fn close(&self) {
+        if self.inner.stop.is_cancelled() {
+            return;
+        }
+        self.inner.stop.cancel();
+        self.network.sessions.lock().unwrap().remove(&self.inner.destination.hash());
+        let (ended, slow) = (self.inner.ended.clone(), self.inner.name.starts_with("linger"));
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(async move {
+            if slow {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            ended.cancel();
+        });
+        task.detach_all();
+    }
+
+    fn closed(&self) -> Boxed<'static, ()> {
+        let ended = self.inner.ended.clone();
+        Box::pin(async move { ended.cancelled().await })
+    }
+
+    fn status(&self) -> SessionStatus {
+        SessionStatus { tunnels_in: 2, tunnels_out: 3, streams: 0 }
+    }
+}
+
+/// One end of a stream.
+pub struct End {
+    pipe: Option<DuplexStream>,
+    reset: CancellationToken,
+}
+
+/// Both ends of a stream.
+pub fn pair() -> (End, End) {
+    let (near, far) = tokio::io::duplex(PIPE);
+    let reset = CancellationToken::new();
+    (End { pipe: Some(near), reset: reset.clone() }, End { pipe: Some(far), reset })
+}
+
+impl SamStream for End {
+    fn reset(&mut self) {
+        self.reset.cancel();
+        self.pipe = None;
+    }
+}
+
+impl AsyncRead for End {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let Some(pipe) = self.pipe.as_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        };
+        let polled = Pin::new(pipe).poll_read(cx, buf);
+        match polled {
+            Poll::Ready(Ok(())) if buf.filled().len() == before && self.reset.is_cancelled() => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.pipe.as_mut() {
+            Some(pipe) => Pin::new(pipe).poll_write(cx, buf),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.pipe.as_mut() {
+            Some(pipe) => Pin::new(pipe).poll_flush(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.pipe.as_mut() {
+            Some(pipe) => Pin::new(pipe).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
