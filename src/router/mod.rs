@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod identity;
+pub mod reseed;
 pub mod storage;
 
 pub use config::{ConfigError, ReseedConfig, RouterConfig};

@@ -110,4 +110,4 @@ fn belongs(entry: &Entry) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
