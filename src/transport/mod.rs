@@ -25,3 +25,6 @@ pub use queue::{Class, PeerSender};
 pub use task::{Parts, TransportHandle, start};
 
 pub(crate) use queue::ConnId;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//! Over TCP on 127.0.0.1, on both runtimes.
+
+use super::fixture::{Node, linked, within};
+use crate::transport::{Class, CloseReason, DialError, TransportEvent};
+use crate::wire::ntcp2_block::TerminationReason;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Makes a test for each runtime.
+macro_rules! on_both_runtimes {
+    ($($name:ident)*) => {
+        mod current_thread {
+            $(#[tokio::test] async fn $name() { super::super::fixture::within(super::$name()).await; })*
+        }
+        mod multi_thread {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::super::fixture::within(super::$name()).await; })*
+        }
+    };
+}
+
+on_both_runtimes! {
+    messages_cross_in_order_in_both_directions
+    messages_that_wait_for_a_dial_arrive
+    a_full_plane_stops_reading_but_not_writing
+    shutdown_is_told_to_the_peer
+    a_dial_to_nobody_fails_and_backs_off
+    a_peer_that_starts_anew_replaces_its_old_session
+    a_new_router_info_is_sent_to_peers
+    garbage_gets_no_answer
+}
+
+async fn messages_cross_in_order_in_both_directions() {
+    let (mut a, mut b, to_b, to_a) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    const COUNT: u32 = 3_000;
+    let mut sent = 0;
+    let (mut at_a, mut at_b) = (Vec::new(), Vec::new());
+    while (at_b.len() as u32) < COUNT || (at_a.len() as u32) < COUNT {
+        // 64 at a time stay well inside the queue's bounds, so nothing is dropped.
+        let batch: Vec<_> = (sent..COUNT.min(sent + 64)).map(|id| a.message(id, 1 + (id as usize * 37) % 3_000)).collect();
+        sent += batch.len() as u32;
+        let count = batch.len();
+        assert_eq!(to_b.push(a.clock.now(), batch.clone(), Class::Own), 0);
+        assert_eq!(to_a.push(b.clock.now(), batch, Class::Transit), 0);
+        at_b.extend(b.receive(a.hash(), count).await);
+        at_a.extend(a.receive(b.hash(), count).await);
+    }
+    assert!(at_a.iter().copied().eq(0..COUNT) && at_b.iter().copied().eq(0..COUNT));
+    assert_eq!(a.metrics.messages_out.get(), u64::from(COUNT));
+    assert_eq!(b.metrics.messages_in.get(), u64::from(COUNT));
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn messages_that_wait_for_a_dial_arrive() {
+    let (mut a, mut b) = (Node::tcp(1).await, Node::tcp(2).await);
+    let big = a.message(9, 60_000);
+    a.dial(&b, vec![a.message(1, 10), big]);
+    a.dial(&b, vec![a.message(2, 10)]);
+    assert_eq!(b.receive(a.hash(), 3).await, [1, 9, 2]);
+    a.up(b.hash()).await;
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn a_full_plane_stops_reading_but_not_writing() {
+    let (mut a, mut b, to_b, to_a) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    // Nobody takes from b's plane queue: what a sends piles up in the sockets and in a's queue.
+    let mut pushed = 0;
+    loop {
+        let dropped = to_b.push(a.clock.now(), (0..32).map(|id| a.message(id, 4_000)).collect(), Class::Own);
+        pushed += 32 - dropped;
+        if dropped > 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(to_b.bytes() > 200 * 1024);
+    to_a.push(b.clock.now(), vec![b.message(7, 100)], Class::Own);
+    assert_eq!(a.receive(b.hash(), 1).await, [7]);
+    assert_eq!(b.receive(a.hash(), pushed).await.len(), pushed);
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn shutdown_is_told_to_the_peer() {
+    let (a, mut b, to_b, to_a) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    let peer = a.hash();
+    a.stop().await;
+    match b.event().await {
+        TransportEvent::Down { peer: who, reason } => {
+            assert_eq!((who, reason), (peer, CloseReason::ByPeer(TerminationReason::Shutdown)));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(to_a.is_closed());
+    assert_eq!(to_a.push(b.clock.now(), vec![b.message(1, 1)], Class::Own), 1);
+    drop(to_b);
+    b.stop().await;
+}
+
+async fn a_dial_to_nobody_fails_and_backs_off() {
+    let (mut a, b) = (Node::tcp(1).await, Node::tcp(2).await);
+    let nowhere = b.identity.info(SocketAddr::new([127, 0, 0, 1].into(), 1), b.clock.now().wall_ms, "R");
+    for expected in [DialError::Connect(std::io::ErrorKind::ConnectionRefused), DialError::Backoff] {
+        a.handle.dial(Arc::clone(&nowhere), vec![a.message(1, 1)], Class::Own);
+        match a.event().await {
+            TransportEvent::DialFailed { reason, messages, .. } => assert_eq!((reason, messages), (expected, 1)),
+            other => panic!("{other:?}"),
+        }
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn a_peer_that_starts_anew_replaces_its_old_session() {
+    let (a, mut b, _, to_a) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    // The same identity again, as after a crash that b has not noticed.
+    let mut again = Node::tcp(1).await;
+    again.dial(&b, vec![again.message(5, 10)]);
+    assert_eq!(b.receive(a.hash(), 1).await, [5]);
+    to_a.push(b.clock.now(), vec![b.message(6, 10)], Class::Own);
+    assert_eq!(again.receive(b.hash(), 1).await, [6]);
+    assert_eq!(b.metrics.sessions.get(), 1);
+    for node in [a, b, again] {
+        node.stop().await;
+    }
+}
+
+async fn a_new_router_info_is_sent_to_peers() {
+    let (a, mut b, ..) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    let only_newer = a.identity.info(a.at, a.clock.now().wall_ms + 1, "XR");
+    a.publish.send_replace(only_newer);
+    let changed = a.identity.info(a.at, a.clock.now().wall_ms + 2, "XfR");
+    a.publish.send_replace(changed.clone());
+    loop {
+        match b.events.recv().await.expect("an event") {
+            TransportEvent::RouterInfo { from, raw, .. } if raw == changed.raw().to_vec() => {
+                assert_eq!(from, a.hash());
+                break;
+            }
+            _ => {}
+        }
+    }
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn garbage_gets_no_answer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let b = Node::tcp(2).await;
+    let mut socket = tokio::net::TcpStream::connect(b.at).await.unwrap();
+    socket.write_all(&[0x16; 64]).await.unwrap();
+    let mut answer = Vec::new();
+    // It ends after 1 to 10 seconds, by a reset.
+    let end = within(socket.read_to_end(&mut answer)).await;
+    assert!(answer.is_empty());
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    b.stop().await;
+}
