@@ -15,7 +15,8 @@ use samovar::transport::{
 };
 use samovar::wire::{
     DatabaseLookup, DatabaseStore, Hash, I2np, I2npKind, KeysAndCert, LookupKind, Mapping, MessageId,
-    ReplyEncryption, RouterAddress, RouterHash, RouterIdentity, RouterInfo, SigType, StoreData, TunnelId, Wire, b64,
+    ReplyEncryption, RouterAddress, RouterHash, RouterIdentity, RouterInfo, SigType, StoreData, TunnelId,
+    Wire, b64,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,7 +34,9 @@ fn env(name: &str) -> String {
 fn load(dir: &str) -> Vec<Arc<RouterInfo>> {
     let mut infos: Vec<_> = std::fs::read_dir(dir)
         .expect("directory")
-        .filter_map(|entry| Some(Arc::new(RouterInfo::from_bytes(&std::fs::read(entry.ok()?.path()).ok()?).ok()?)))
+        .filter_map(|entry| {
+            Some(Arc::new(RouterInfo::from_bytes(&std::fs::read(entry.ok()?.path()).ok()?).ok()?))
+        })
         .collect();
     infos.sort_by_key(|info| info.hash());
     infos
@@ -132,9 +135,15 @@ impl Seen {
             let count = self.kinds.entry((from.peer, message.kind)).or_default();
             *count += 1;
             if *count == 1 {
-                println!("first message of type {} from {}, {} bytes", message.kind.0, from.peer, message.body.len());
+                println!(
+                    "first message of type {} from {}, {} bytes",
+                    message.kind.0,
+                    from.peer,
+                    message.body.len()
+                );
             }
-            self.receipt |= message.kind == I2npKind::DELIVERY_STATUS && message.body.starts_with(&TOKEN.to_be_bytes());
+            self.receipt |=
+                message.kind == I2npKind::DELIVERY_STATUS && message.body.starts_with(&TOKEN.to_be_bytes());
             if message.kind == I2npKind::DATABASE_STORE {
                 let store = DatabaseStore::from_bytes(&message.body).expect("a store");
                 self.other_found |= store.key == other.into();

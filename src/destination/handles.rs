@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Whom to call.
@@ -45,7 +45,9 @@ impl Target {
             let hash = crate::wire::b32::decode(name).and_then(|b| b.try_into().ok()).ok_or_else(bad)?;
             return Ok(Self::Hash(DestHash(hash)));
         }
-        Destination::from_base64(text.strip_suffix(".i2p").unwrap_or(text)).map(Self::Destination).map_err(|_| bad())
+        Destination::from_base64(text.strip_suffix(".i2p").unwrap_or(text))
+            .map(Self::Destination)
+            .map_err(|_| bad())
     }
 }
 
@@ -90,8 +92,10 @@ struct Inner {
     commands: QueueSender<Command>,
     /// Cancelled to end the session.
     stop: CancellationToken,
-    /// Cancelled by the task when it has ended.
+    /// Cancelled when the task has ended and the destination is free again.
     ended: CancellationToken,
+    /// Inbound tunnels, outbound tunnels, streams.
+    counts: watch::Receiver<(usize, usize, usize)>,
 }
 
 impl Drop for Inner {
@@ -107,8 +111,9 @@ impl Session {
         commands: QueueSender<Command>,
         stop: CancellationToken,
         ended: CancellationToken,
+        counts: watch::Receiver<(usize, usize, usize)>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { destination, nickname, commands, stop, ended }) }
+        Self { inner: Arc::new(Inner { destination, nickname, commands, stop, ended, counts }) }
     }
 
     /// Our destination.
@@ -144,7 +149,11 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub async fn connect_with(&self, to: impl Into<Target>, options: ConnectOptions) -> Result<I2pStream, Error> {
+    pub async fn connect_with(
+        &self,
+        to: impl Into<Target>,
+        options: ConnectOptions,
+    ) -> Result<I2pStream, Error> {
         let target = to.into();
         self.ask(|reply| Command::Connect { target, options, reply }).await
     }
@@ -195,6 +204,16 @@ impl Session {
     pub async fn close(&self) {
         self.inner.stop.cancel();
         self.inner.ended.cancelled().await;
+    }
+
+    /// Begins to end the session without waiting; see [`Self::closed`].
+    pub fn begin_close(&self) {
+        self.inner.stop.cancel();
+    }
+
+    /// Inbound tunnels, outbound tunnels and open streams right now.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        *self.inner.counts.borrow()
     }
 
     /// Whether the session has ended or is about to.
@@ -285,7 +304,11 @@ impl I2pStream {
 }
 
 impl AsyncRead for I2pStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.reader).poll_read(cx, buf)
     }
 }

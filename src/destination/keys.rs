@@ -42,8 +42,8 @@ impl DestinationKeys {
         let sig_type = destination.sig_type();
         let private = r.bytes(sig_type.private_len())?;
         r.finish()?;
-        let signing =
-            AnySigningKey::from_bytes(sig_type, private).ok_or(DecodeError::Value("private key of this type"))?;
+        let signing = AnySigningKey::from_bytes(sig_type, private)
+            .ok_or(DecodeError::Value("private key of this type"))?;
         if signing.public() != destination.signing_key() {
             return Err(DecodeError::Value("private key does not belong to the destination"));
         }

@@ -5,9 +5,16 @@
 //! [`I2pStream`]; the SAM server does the same and knows nothing else.
 
 mod config;
+mod database;
+pub(crate) mod engine;
 mod error;
 mod handles;
 mod keys;
+mod leases;
+mod open;
+mod paths;
+mod peers;
+pub(crate) mod task;
 
 pub use config::{ConnectOptions, SessionConfig, StreamOptions};
 pub use error::{Error, ErrorKind};

@@ -10,8 +10,8 @@ use super::storage::{Storage, StorageError};
 use crate::base::Rng;
 use crate::crypto::{SigningKey, X25519Secret, sha256};
 use crate::wire::{
-    CRYPTO_X25519, KeysAndCert, Mapping, Reader, RouterAddress, RouterHash, RouterIdentity, RouterInfo, SigType, Wire,
-    b64,
+    CRYPTO_X25519, KeysAndCert, Mapping, Reader, RouterAddress, RouterHash, RouterIdentity, RouterInfo,
+    SigType, Wire, b64,
 };
 
 const FILE: &str = "router.keys";

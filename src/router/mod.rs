@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: MIT
 //! Composition root: starts the rooms, wires the queues, keeps the state on disk.
+//!
+//! [`Router`] is what programs embed. Inside, `assembly` starts the tasks, `control` hosts the tunnel builder and the
+//! netDb engine, `persist` owns the disk, and `links` joins rooms that must not know each other.
 
+mod api;
+mod assembly;
 pub mod config;
+mod control;
 pub mod identity;
+mod links;
+mod persist;
 pub mod reseed;
+mod sam_backend;
+mod status;
 pub mod storage;
 
+pub use api::{NotReady, Router, RouterBuilder, StartError};
 pub use config::{ConfigError, ReseedConfig, RouterConfig};
+pub use status::{Stage, Status};
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,8 @@ impl Storage {
     pub fn save_router(&self, hash: &RouterHash, raw: &[u8]) -> Result<(), StorageError> {
         let name = router_file(hash);
         if let Some(parent) = self.path(&name).as_deref().and_then(Path::parent) {
-            fs::create_dir_all(parent).map_err(|e| StorageError::new(parent, format!("cannot be made: {e}")))?;
+            fs::create_dir_all(parent)
+                .map_err(|e| StorageError::new(parent, format!("cannot be made: {e}")))?;
         }
         self.write(&name, raw, false)
     }
@@ -142,7 +143,9 @@ pub(crate) fn collect_routers(dir: &Path) -> Vec<Vec<u8>> {
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() && depth < 8 {
                 todo.push((path, depth + 1));
-            } else if (name == "router.info" || path.extension().is_some_and(|e| e == "dat")) && found.len() < 20_000 {
+            } else if (name == "router.info" || path.extension().is_some_and(|e| e == "dat"))
+                && found.len() < 20_000
+            {
                 found.extend(read_file(&path));
             }
         }
@@ -154,11 +157,9 @@ pub(crate) fn collect_routers(dir: &Path) -> Vec<Vec<u8>> {
 fn make_private_dir(path: &Path) -> Result<(), StorageError> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
     if !path.exists() {
-        return fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|e| StorageError::new(path, format!("cannot be made ({e}); choose another with --data-dir")));
+        return fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| {
+            StorageError::new(path, format!("cannot be made ({e}); choose another with --data-dir"))
+        });
     }
     let meta = fs::metadata(path).map_err(|e| StorageError::new(path, e.to_string()))?;
     if !meta.is_dir() {
@@ -169,10 +170,15 @@ fn make_private_dir(path: &Path) -> Result<(), StorageError> {
     let ours = File::create(&probe).and_then(|f| f.metadata()).map(|m| m.uid());
     let _ = fs::remove_file(&probe);
     match ours {
-        Err(e) => Err(StorageError::new(path, format!("cannot be written ({e}); choose another with --data-dir"))),
+        Err(e) => {
+            Err(StorageError::new(path, format!("cannot be written ({e}); choose another with --data-dir")))
+        }
         Ok(uid) if uid != meta.uid() => Err(StorageError::new(
             path,
-            format!("belongs to user {}, not to you; run as that user or choose another with --data-dir", meta.uid()),
+            format!(
+                "belongs to user {}, not to you; run as that user or choose another with --data-dir",
+                meta.uid()
+            ),
         )),
         Ok(_) => Ok(()),
     }
@@ -208,7 +214,9 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8], private: bool) -> io::
     drop(file);
     fs::rename(&temp, path)?;
     if let (true, Some(parent)) = (private, path.parent()) {
-        File::open(parent).and_then(|d| d.sync_all()).or_else(|e| if cfg!(unix) { Err(e) } else { Ok(()) })?;
+        File::open(parent)
+            .and_then(|d| d.sync_all())
+            .or_else(|e| if cfg!(unix) { Err(e) } else { Ok(()) })?;
     }
     Ok(())
 }

@@ -34,7 +34,13 @@ impl Table {
     /// Data written before the next [`Self::poll_packet`] travels in the SYN.
     ///
     /// `None` when [`Config::streams_max`] streams are open.
-    pub fn connect(&mut self, now: Now, to: DestHash, ports: Ports, options: ConnectOptions) -> Option<StreamId> {
+    pub fn connect(
+        &mut self,
+        now: Now,
+        to: DestHash,
+        ports: Ports,
+        options: ConnectOptions,
+    ) -> Option<StreamId> {
         None
     }
 

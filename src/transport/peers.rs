@@ -9,7 +9,9 @@
 use super::addr::{self, Subnet};
 use super::ntcp2::PeerKeys;
 use super::queue::ConnId;
-use super::{Class, CloseReason, DialError, Direction, PeerSender, TransportConfig, TransportEvent, TransportMetrics};
+use super::{
+    Class, CloseReason, DialError, Direction, PeerSender, TransportConfig, TransportEvent, TransportMetrics,
+};
 use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
 use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{I2np, RouterHash, RouterInfo};
@@ -326,7 +328,9 @@ impl Peers {
         }
         self.backoffs.remove(&new.peer);
         match self.links.remove(&new.peer) {
-            None if self.links.len() >= self.config.sessions_max => self.refuse(new.conn, TerminationReason::Normal),
+            None if self.links.len() >= self.config.sessions_max => {
+                self.refuse(new.conn, TerminationReason::Normal)
+            }
             None => {
                 let sender = PeerSender::new(self.metrics.clone());
                 self.link(now, new, sender);
@@ -502,7 +506,9 @@ fn choose_address(config: &TransportConfig, info: &RouterInfo) -> Result<(Socket
         .addresses()
         .iter()
         .filter(|a| a.is_ntcp2())
-        .filter_map(|a| Some((SocketAddr::new(addr::canonical(a.host()?), a.port()?), PeerKeys::of(peer, a)?)))
+        .filter_map(|a| {
+            Some((SocketAddr::new(addr::canonical(a.host()?), a.port()?), PeerKeys::of(peer, a)?))
+        })
         .filter(|(to, _)| if to.is_ipv4() { v4 } else { v6 })
         .collect();
     if found.is_empty() {

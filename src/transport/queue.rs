@@ -111,7 +111,9 @@ impl PeerSender {
         let waker = {
             let mut state = self.shared.lock();
             for message in messages {
-                if let Err(reason) = state.push(now, Entry { message, class, since: now.mono }, &self.shared.metrics) {
+                if let Err(reason) =
+                    state.push(now, Entry { message, class, since: now.mono }, &self.shared.metrics)
+                {
                     reason(&self.shared.metrics).inc();
                     dropped += 1;
                 }

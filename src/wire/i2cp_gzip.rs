@@ -159,7 +159,11 @@ fn inflate(body: &[u8], size: u32, max: usize) -> Result<Cow<'_, [u8]>, DecodeEr
         return Err(DecodeError::count("gzip payload", size, u32::try_from(max).unwrap_or(u32::MAX)));
     }
     if let Some(data) = single_stored(body) {
-        return if data.len() == len { Ok(Cow::Borrowed(data)) } else { Err(DecodeError::Value("gzip size")) };
+        return if data.len() == len {
+            Ok(Cow::Borrowed(data))
+        } else {
+            Err(DecodeError::Value("gzip size"))
+        };
     }
     let mut out = vec![0; len];
     let mut state = Decompress::new(false);

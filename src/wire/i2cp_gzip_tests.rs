@@ -7,7 +7,10 @@ const PORTS: Ports = Ports { from: 7000, to: 80 };
 const HELLO: &str = "1f8b08001b5800500206010500faff68656c6c6f86a6103605000000";
 
 fn hex(text: &str) -> Vec<u8> {
-    text.as_bytes().chunks(2).map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|p| u8::from_str_radix(std::str::from_utf8(p).unwrap(), 16).unwrap())
+        .collect()
 }
 
 #[test]

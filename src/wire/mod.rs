@@ -20,8 +20,8 @@ pub mod ntcp2_block;
 mod reader;
 mod router_info;
 mod sig_type;
-pub mod tunnel_data;
 pub mod stream_packet;
+pub mod tunnel_data;
 
 pub use error::DecodeError;
 pub use i2np::{

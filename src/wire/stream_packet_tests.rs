@@ -28,8 +28,8 @@ fn a_plain_data_packet_has_the_layout_of_the_specification() {
     };
     let (bytes, at) = written(&packet);
     let expected = [
-        1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0, 0, 0, 10, 2, 0, 0, 0, 7, 0, 0, 0, 8, 3, 0, 0x40, 0, 2, 1, 0xf4, b'h',
-        b'i',
+        1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 9, 0, 0, 0, 10, 2, 0, 0, 0, 7, 0, 0, 0, 8, 3, 0, 0x40, 0, 2, 1,
+        0xf4, b'h', b'i',
     ];
     assert_eq!(bytes, expected);
     assert_eq!(at, None);
@@ -39,7 +39,12 @@ fn a_plain_data_packet_has_the_layout_of_the_specification() {
 #[test]
 fn every_combination_of_flags_and_options_round_trips() {
     let from = destination(SigType::Ed25519);
-    let offline = OfflineSignature { expires_s: 77, sig_type: SigType::EcdsaP256, key: vec![4; 64], signature: vec![5; 64] };
+    let offline = OfflineSignature {
+        expires_s: 77,
+        sig_type: SigType::EcdsaP256,
+        key: vec![4; 64],
+        signature: vec![5; 64],
+    };
     for bits in 0..1u32 << 11 {
         let on = |n: u32| bits >> n & 1 == 1;
         let mut flags = 0;
@@ -115,10 +120,13 @@ fn every_truncation_of_the_options_is_refused() {
 
 #[test]
 fn a_plain_ack_survives_an_impossible_option_size() {
-    let mut bytes = written(&StreamPacket { send_id: 1, receive_id: 2, ack_through: 5, ..Default::default() }).0;
+    let mut bytes =
+        written(&StreamPacket { send_id: 1, receive_id: 2, ack_through: 5, ..Default::default() }).0;
     bytes[18..22].copy_from_slice(&[0x40, 0, 2, 0]);
     let read = StreamPacket::decode(&bytes, None).unwrap();
-    assert!(read.is_plain_ack() && read.ack_through == 5 && read.payload.is_empty() && read.delay_ms.is_none());
+    assert!(
+        read.is_plain_ack() && read.ack_through == 5 && read.payload.is_empty() && read.delay_ms.is_none()
+    );
     // A delay flag without its two bytes: no delay.
     bytes[18..22].copy_from_slice(&[0, 0x40, 0, 0]);
     assert_eq!(StreamPacket::decode(&bytes, None).unwrap().delay_ms, None);

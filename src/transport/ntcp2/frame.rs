@@ -58,7 +58,8 @@ impl Sealer {
             return;
         }
         out.extend_from_slice(&[0; TAG_LEN]);
-        let Some((length, body)) = out.get_mut(open.start..).and_then(|f| f.split_first_chunk_mut::<LENGTH_BYTES>())
+        let Some((length, body)) =
+            out.get_mut(open.start..).and_then(|f| f.split_first_chunk_mut::<LENGTH_BYTES>())
         else {
             return;
         };

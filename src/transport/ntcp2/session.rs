@@ -216,7 +216,9 @@ impl Session {
     /// The time of [`Self::poll_timeout`] has come.
     pub(crate) fn handle_timeout(&mut self, now: Now, out: &mut Vec<u8>) {
         match self.state {
-            State::Open if now.mono >= self.active.after(self.idle) => self.close(TerminationReason::Idle, out),
+            State::Open if now.mono >= self.active.after(self.idle) => {
+                self.close(TerminationReason::Idle, out)
+            }
             State::Failed(at) if now.mono >= at => self.close(TerminationReason::Aead, out),
             _ => {}
         }

@@ -6,7 +6,8 @@
 
 use super::super::peers::{Arrival, End};
 use super::super::{
-    CloseReason, ConnId, DialError, Direction, Failure, FromPeer, PeerSender, TransportConfig, TransportMetrics,
+    CloseReason, ConnId, DialError, Direction, Failure, FromPeer, PeerSender, TransportConfig,
+    TransportMetrics,
 };
 use super::frame::FRAME_MAX;
 use super::handshake::{Action, Established, Initiator, Policy, Responder};
@@ -78,18 +79,21 @@ pub(crate) struct Own {
 }
 
 /// Serves a connection that was accepted.
-pub(crate) async fn run_inbound<T: From<FromPeer>>(shared: Arc<Shared<T>>, mut own: Own, connection: Connection) {
+pub(crate) async fn run_inbound<T: From<FromPeer>>(
+    shared: Arc<Shared<T>>,
+    mut own: Own,
+    connection: Connection,
+) {
     let Connection { mut stream, remote, .. } = connection;
-    let policy = Policy {
-        net_id: shared.config.net_id,
-        any_source: shared.config.test_network,
-        remote: remote.ip(),
-    };
+    let policy =
+        Policy { net_id: shared.config.net_id, any_source: shared.config.test_network, remote: remote.ip() };
     let now = shared.clock.now();
     let rng = own.rng.fork("responder");
     let engine = Responder::new(now, rng, shared.keys.clone(), policy, shared.replay.clone());
     let end = match handshake(&shared, &mut own, engine, &mut *stream).await {
-        Ok(established) => data_phase(&shared, &mut own, stream, remote, Direction::Inbound, *established).await,
+        Ok(established) => {
+            data_phase(&shared, &mut own, stream, remote, Direction::Inbound, *established).await
+        }
         Err(end) => {
             tracing::debug!(?end, "inbound handshake failed");
             end

@@ -252,7 +252,8 @@ pub fn i2np_bytes(message: &I2np) -> usize {
 
 /// Appends an I2NP block. A message too long for the size field is left out, and `false` is answered.
 pub fn put_i2np(w: &mut Vec<u8>, message: &I2np) -> bool {
-    let Some(size) = message.body.len().checked_add(I2NP_HEADER_BYTES).and_then(|n| u16::try_from(n).ok()) else {
+    let Some(size) = message.body.len().checked_add(I2NP_HEADER_BYTES).and_then(|n| u16::try_from(n).ok())
+    else {
         return false;
     };
     header(w, I2NP, size);

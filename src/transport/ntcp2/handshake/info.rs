@@ -29,17 +29,25 @@ pub(super) fn router_info_of(payload: &[u8]) -> Result<(&[u8], bool), Failure> {
 }
 
 /// Reads and checks the peer's RouterInfo: signature, network, age, static key, source address.
-pub(super) fn check(raw: &[u8], key: &[u8; 32], policy: &Policy, now: Now) -> Result<Verified<RouterInfo>, Failure> {
+pub(super) fn check(
+    raw: &[u8],
+    key: &[u8; 32],
+    policy: &Policy,
+    now: Now,
+) -> Result<Verified<RouterInfo>, Failure> {
     let info = RouterInfo::from_bytes(raw).map_err(Failure::RouterInfo)?;
     let info = Verified::check(info).map_err(|_| Failure::Signature)?;
     if info.net_id() != Some(policy.net_id) {
         return Err(Failure::RouterInfoNetId);
     }
     let published = info.published_ms();
-    if published.saturating_add(AGE_MAX_MS) < now.wall_ms || published > now.wall_ms.saturating_add(FUTURE_MAX_MS) {
+    if published.saturating_add(AGE_MAX_MS) < now.wall_ms
+        || published > now.wall_ms.saturating_add(FUTURE_MAX_MS)
+    {
         return Err(Failure::Age);
     }
-    let mut ours = info.addresses().iter().filter(|a| a.style == "NTCP2" && a.static_key().as_ref() == Some(key));
+    let mut ours =
+        info.addresses().iter().filter(|a| a.style == "NTCP2" && a.static_key().as_ref() == Some(key));
     let first = ours.next().ok_or(Failure::StaticKey)?;
     let remote = addr::canonical(policy.remote);
     let elsewhere = |host| {

@@ -3,8 +3,8 @@
 
 use super::super::{DataKeys, LocalKeys, PeerKeys};
 use super::{
-    Action, Established, Failure, MESSAGE1_BYTES, OUTBOUND_TIME, Options, PADDING_MAX, PART2_MAX, SKEW_MAX_MS, VERSION,
-    random_padding, seconds, skew_ms, take,
+    Action, Established, Failure, MESSAGE1_BYTES, OUTBOUND_TIME, Options, PADDING_MAX, PART2_MAX,
+    SKEW_MAX_MS, VERSION, random_padding, seconds, skew_ms, take,
 };
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::noise::{self, SymmetricState};

@@ -9,8 +9,8 @@ use super::super::replay::ReplayCache;
 use super::super::{DataKeys, LocalKeys};
 use super::info;
 use super::{
-    Action, Established, Failure, INBOUND_TIME, MESSAGE1_BYTES, Options, PADDING_MAX, PART1_BYTES, PART2_MAX, PART2_MIN,
-    Policy, SKEW_MAX_MS, VERSION, random_padding, seconds, skew_ms, take,
+    Action, Established, Failure, INBOUND_TIME, MESSAGE1_BYTES, Options, PADDING_MAX, PART1_BYTES, PART2_MAX,
+    PART2_MIN, Policy, SKEW_MAX_MS, VERSION, random_padding, seconds, skew_ms, take,
 };
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::noise::{self, SymmetricState};
@@ -219,7 +219,12 @@ impl Responder {
         Ok(ExpectPadding { noise, their_ephemeral, cbc_iv, padding, part2, skew_ms })
     }
 
-    fn on_padding(&mut self, now: Now, state: ExpectPadding, received: &[u8]) -> Result<ExpectConfirmed, Failure> {
+    fn on_padding(
+        &mut self,
+        now: Now,
+        state: ExpectPadding,
+        received: &[u8],
+    ) -> Result<ExpectConfirmed, Failure> {
         let ephemeral = X25519Secret::random(&mut self.rng);
         let padding = random_padding(&mut self.rng);
         let (message, next) = created(&self.local, now, state, received, ephemeral, &padding)?;
@@ -250,7 +255,12 @@ impl Responder {
         Ok(())
     }
 
-    fn check(&self, now: Now, key: &[u8; 32], payload: &[u8]) -> Result<(Verified<RouterInfo>, bool), Failure> {
+    fn check(
+        &self,
+        now: Now,
+        key: &[u8; 32],
+        payload: &[u8],
+    ) -> Result<(Verified<RouterInfo>, bool), Failure> {
         let (raw, flood) = info::router_info_of(payload)?;
         let info = info::check(raw, key, &self.policy, now)?;
         if info.hash() == self.local.router {
@@ -313,7 +323,12 @@ pub(super) struct VectorConfirmed(ExpectConfirmed);
 
 #[cfg(test)]
 impl Vector {
-    pub(super) fn new(now: Now, local: Arc<LocalKeys>, policy: Policy, replay: Arc<Mutex<ReplayCache>>) -> Self {
+    pub(super) fn new(
+        now: Now,
+        local: Arc<LocalKeys>,
+        policy: Policy,
+        replay: Arc<Mutex<ReplayCache>>,
+    ) -> Self {
         Self(Responder::new(now, Rng::from_seed(0), local, policy, replay))
     }
 

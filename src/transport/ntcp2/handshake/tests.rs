@@ -171,7 +171,8 @@ fn assert_linked(alice: &Established, bob: &Established) {
 // of the script was run against i2pd.
 const MESSAGE1: &str = "3244a22f1983e72c2222aaff83ba4fd1b8b37557a234fbddb4e10370cb10acd425f4d78f19426da780e12ab172b4d12fb4b71012d059d519e67a605069a53f5e0001020304";
 const MESSAGE2: &str = "40cf325807bd0b179a1aa4917f9dd855f51fecaba1e476c81b2ec2e08cfd753934e67ea6ea72c1b0dfd041ea4e51671f8a401a030522debed4ba62bcc0fda54200010203040506";
-const PART1: &str = "f39bd57b8e0946a8d06ecc8f6d27abdf289ad4181b733fac039a68e73f220af6c8773a46e1b2ab2c931723a58fab6d2f";
+const PART1: &str =
+    "f39bd57b8e0946a8d06ecc8f6d27abdf289ad4181b733fac039a68e73f220af6c8773a46e1b2ab2c931723a58fab6d2f";
 const PART2_SHA256: &str = "e3ed95b28cbe4d48ecf808a5ebc64d1e7f8dccc00de0cf2927db51c95afd2a1f";
 const K_AB: &str = "b3937bafb04f6b5bf98999b49721f27d2b7bf1214b59148a73ecfe2cfd686747";
 const K_BA: &str = "c92da608d7716e2f554e308dbf685bd44069a56c3c9207a06725e9b56709ab90";

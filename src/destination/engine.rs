@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: MIT
+//! Everything one destination does, without I/O: garlic sessions, streams, our lease set, lookups, paths.
+//!
+//! The task feeds it tunnel messages, snapshots and calls, then takes actions until there are none. Packets leave
+//! the stream table only while few batches wait for the plane, so a full plane holds streams back and loses nothing.
+//!
+//! ```text
+//! tunnel messages -> garlic -> streams -> pipes -> programs
+//! programs -> pipes -> streams -> garlic -> path -> batches for the plane
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::database::{Database, Outcome};
+use super::leases::Leases;
+use super::open::Open;
+use super::peers::Peers;
+use super::{ConnectOptions, DestinationKeys, Error, ErrorKind, I2pStream, SessionConfig, Target};
+use crate::base::pipe::{self, Doorbell};
+use crate::base::{Map, Mono, Now, Rng, map};
+use crate::crypto::{Verified, X25519Secret};
+use crate::garlic::{self, Received, Remote, SealOptions, Sessions};
+use crate::netdb::PeerView;
+use crate::stream::{self, CloseReason, Event as StreamEvent, OutPacket, PathHint, StreamId, Table};
+use crate::tunnel::{Delivery, PoolState};
+use crate::wire::i2cp_gzip::{self, PROTOCOL_STREAMING, Ports};
+use crate::wire::{DestHash, Destination, I2np, I2npKind, LeaseSet2, MessageId, RouterHash, TunnelId};
+
+use super::paths::Change;
+
+/// Batches that may wait for the plane before streams are held back.
+const OUT_MAX: usize = 8;
+/// Packets sealed and sent as one batch.
+const BATCH_PACKETS: usize = 64;
+/// From a program to its stream.
+const UPLOAD_BYTES: usize = 256 * 1024;
+/// From a stream to its program.
+const DOWNLOAD_BYTES: usize = 512 * 1024;
+/// Life of a message on its way through tunnels.
+const MESSAGE_LIFE_MS: u64 = 10_000;
+/// Largest payload that a wrapper may unpack to.
+const UNPACKED_MAX: usize = 64 * 1024;
+
+crate::metrics! {
+    /// What a destination counts.
+    pub struct DestinationMetrics {
+        /// Messages out of our inbound tunnels.
+        messages_in: Counter,
+        /// Garlic that could not be opened.
+        garlic_refused: Counter,
+        /// Payloads whose wrapper was bad.
+        payload_refused: Counter,
+        /// Payloads of protocols that no session part takes.
+        protocol_dropped: Counter,
+        /// Messages of kinds that do not belong into a destination's tunnel.
+        kind_dropped: Counter,
+        /// Packets lost because we had no tunnel or lease to send them by.
+        packets_dropped_no_path: Counter,
+        /// Packets lost because too many waited for a lease set.
+        packets_dropped_waiting: Counter,
+        /// Packets that garlic refused.
+        packets_dropped_garlic: Counter,
+        /// Packets handed to the plane.
+        packets_out: Counter,
+    }
+}
+
+/// What the task must do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send through one of our outbound tunnels.
+    Out { handle: TunnelId, messages: Vec<(Delivery, I2np)> },
+    /// Tunnels stand and the lease set is published.
+    Ready,
+    /// Answer to [`Engine::connect`].
+    Connected { token: u64, result: Result<I2pStream, Error> },
+    /// Answer to [`Engine::lookup`].
+    Found { token: u64, result: Result<Destination, Error> },
+    /// A peer waits; see [`Engine::take_incoming`].
+    Incoming,
+    /// The router should look for this floodfill.
+    FindRouter(RouterHash),
+}
+
+/// A peer's stream that nobody has taken yet.
+#[derive(Debug)]
+struct Waiting {
+    id: StreamId,
+    remote: Destination,
+    ports: Ports,
+}
+
+/// A call that waits for the peer's lease set.
+#[derive(Debug)]
+struct Call {
+    token: u64,
+    ports: Ports,
+    options: ConnectOptions,
+}
+
+/// See the module.
+pub(crate) struct Engine {
+    keys: DestinationKeys,
+    hash: DestHash,
+    rng: Rng,
+    sessions: Sessions,
+    streams: Table,
+    peers: Peers,
+    leases: Leases,
+    database: Database,
+    pool: Arc<PoolState>,
+    bell: Doorbell<StreamId>,
+    open: Map<StreamId, Open>,
+    dialling: Map<StreamId, (u64, Ports)>,
+    calls: Map<DestHash, Vec<Call>>,
+    lookups: Map<DestHash, Vec<u64>>,
+    waiting: VecDeque<Waiting>,
+    /// Packets to ourselves, which need no tunnel.
+    loopback: VecDeque<OutPacket>,
+    out: VecDeque<Action>,
+    actions: VecDeque<Action>,
+    ready: bool,
+    needs_publishing: bool,
+    metrics: Arc<DestinationMetrics>,
+}
+
+impl Engine {
+    pub(crate) fn new(config: &SessionConfig, keys: DestinationKeys, mut rng: Rng) -> Self {
+        let hash = keys.destination().hash();
+        // Fresh encryption keys at every start: peers drop what they remember of us (end-to-end notes, 3.9).
+        let encryption = X25519Secret::random(&mut rng);
+        let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), garlic::Limits::default());
+        let stream_config = stream::Config {
+            streams_max: config.streams.max_streams,
+            connect_timeout: config.streams.connect_timeout,
+            window_max: config.streams.max_window,
+            answer_pings: config.streams.answer_pings,
+            ..stream::Config::default()
+        };
+        let mut streams = Table::new(
+            keys.destination().clone(),
+            keys.signing().clone(),
+            None,
+            stream_config,
+            rng.fork("streams"),
+        );
+        streams.listen(0);
+        let wanted = usize::from(config.tunnels.inbound.quantity.max(1));
+        Self {
+            hash,
+            sessions,
+            streams,
+            peers: Peers::new(&mut rng),
+            leases: Leases::new(wanted, config.unpublished),
+            database: Database::new(rng.fork("database")),
+            pool: Arc::default(),
+            bell: Doorbell::default(),
+            open: map(&mut rng),
+            dialling: map(&mut rng),
+            calls: map(&mut rng),
+            lookups: map(&mut rng),
+            waiting: VecDeque::new(),
+            loopback: VecDeque::new(),
+            out: VecDeque::new(),
+            actions: VecDeque::new(),
+            ready: false,
+            needs_publishing: !config.unpublished,
+            metrics: Arc::default(),
+            keys,
+            rng,
+        }
+    }
+
+    pub(crate) fn bell(&self) -> Doorbell<StreamId> {
+        self.bell.clone()
+    }
+
+    // ---- inputs ----
+
+    /// The pool of our tunnels has changed.
+    pub(crate) fn set_pool(&mut self, now: Now, pool: Arc<PoolState>) {
+        self.leases.update(now, &pool);
+        self.database.set_pool(now, &pool);
+        self.pool = pool;
+        self.step(now);
+    }
+
+    /// A new picture of the network.
+    pub(crate) fn set_view(&mut self, now: Now, view: PeerView) {
+        self.database.set_view(now, view);
+        self.step(now);
+    }
+
+    /// Messages out of our inbound tunnels.
+    pub(crate) fn messages(&mut self, now: Now, messages: Vec<I2np>) {
+        for message in messages {
+            self.metrics.messages_in.inc();
+            match message.kind {
+                I2npKind::GARLIC => self.garlic(now, message.body),
+                I2npKind::DELIVERY_STATUS => self.database.delivery_status(now, &message.body),
+                _ => self.metrics.kind_dropped.inc(),
+            }
+        }
+        self.step(now);
+    }
+
+    /// Opens a stream; answered by [`Action::Connected`] with the same token.
+    pub(crate) fn connect(&mut self, now: Now, token: u64, target: &Target, options: ConnectOptions) {
+        let to = target.hash();
+        let ports = Ports { from: options.from_port, to: options.to_port };
+        let call = Call { token, ports, options };
+        if to == self.hash || self.peers.is_usable(now, &to) {
+            self.dial(now, to, call);
+        } else {
+            self.calls.entry(to).or_default().push(call);
+            self.database.request(now, to);
+        }
+        self.step(now);
+    }
+
+    /// Gives up what [`Self::connect`] began, if it is still going on.
+    pub(crate) fn abandon(&mut self, now: Now, token: u64) {
+        for calls in self.calls.values_mut() {
+            calls.retain(|c| c.token != token);
+        }
+        self.calls.retain(|_, calls| !calls.is_empty());
+        let dialled = self.dialling.iter().find(|(_, (t, _))| *t == token).map(|(id, _)| *id);
+        if let Some(id) = dialled {
+            self.dialling.remove(&id);
+            self.streams.reset(now, id);
+        }
+        self.step(now);
+    }
+
+    /// Looks a destination up; answered by [`Action::Found`].
+    pub(crate) fn lookup(&mut self, now: Now, token: u64, hash: DestHash) {
+        let known = if hash == self.hash {
+            Some(self.keys.destination().clone())
+        } else {
+            self.peers.destination(&hash)
+        };
+        match known {
+            Some(destination) => self.actions.push_back(Action::Found { token, result: Ok(destination) }),
+            None => {
+                self.lookups.entry(hash).or_default().push(token);
+                self.database.request(now, hash);
+            }
+        }
+        self.step(now);
+    }
+
+    /// Takes the peer that has waited longest, for this port or for any.
+    pub(crate) fn take_incoming(&mut self, now: Now, port: Option<u16>) -> Option<I2pStream> {
+        let stream = loop {
+            let at = self.waiting.iter().position(|w| port.is_none_or(|p| p == w.ports.to))?;
+            let w = self.waiting.remove(at)?;
+            if self.streams.accept(w.id) {
+                break self.open_stream(w.id, w.remote, w.ports.to, w.ports.from);
+            }
+        };
+        self.step(now);
+        Some(stream)
+    }
+
+    /// Programs have written, read or closed.
+    pub(crate) fn service(&mut self, now: Now, ids: &[StreamId]) {
+        for id in ids {
+            self.serve(now, *id);
+        }
+        self.step(now);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
+        if self.streams.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.streams.handle_timeout(now);
+        }
+        if self.sessions.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.sessions.handle_timeout(now);
+        }
+        if self.database.poll_timeout(now).is_some_and(|at| at <= now.mono) {
+            self.database.handle_timeout(now);
+        }
+        self.step(now);
+    }
+
+    /// The session ends: every stream is reset.
+    pub(crate) fn shut_down(&mut self, now: Now) {
+        self.streams.reset_all(now);
+        self.step(now);
+    }
+
+    // ---- outputs ----
+
+    pub(crate) fn poll_timeout(&self, now: Now) -> Option<Mono> {
+        let times = [
+            self.streams.poll_timeout(),
+            self.sessions.poll_timeout(),
+            self.database.poll_timeout(now),
+            self.leases.due(),
+        ];
+        times.into_iter().flatten().min()
+    }
+
+    /// The next batch for the plane. Taking one makes room for more packets.
+    pub(crate) fn poll_out(&mut self, now: Now) -> Option<Action> {
+        let action = self.out.pop_front();
+        if action.is_some() && self.out.len() < OUT_MAX / 2 {
+            self.step(now);
+        }
+        action
+    }
+
+    pub(crate) fn has_out(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn waiting_peers(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) const fn pool(&self) -> &Arc<PoolState> {
+        &self.pool
+    }
+
+    pub(crate) fn is_published(&self) -> bool {
+        self.database.is_published()
+    }
+
+    pub(crate) fn garlic_sessions(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Inbound tunnels, outbound tunnels, open streams.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        (self.pool.inbound.len(), self.pool.outbound.len(), self.open.len())
+    }
+
+    /// Peer and state of each open stream.
+    pub(crate) fn stream_stats(&self) -> Vec<(DestHash, stream::StreamStats)> {
+        let stats = |id: &StreamId| Some((self.streams.remote(*id)?.0, self.streams.stats(*id)?));
+        self.open.keys().filter_map(stats).collect()
+    }
+
+    /// Why there is no lease set yet, in words and numbers.
+    pub(crate) fn explain_unready(&self) -> String {
+        format!(
+            "{} inbound and {} outbound tunnels, {}",
+            self.pool.inbound.len(),
+            self.pool.outbound.len(),
+            self.database.explain()
+        )
+    }
+
+    // ---- the work between ----
+
+    /// Runs everything that can run now.
+    fn step(&mut self, now: Now) {
+        self.refresh_lease_set(now);
+        loop {
+            self.drain_streams(now);
+            self.drain_garlic(now);
+            self.drain_database(now);
+            self.drain_packets(now);
+            if !self.drain_loopback(now) {
+                break;
+            }
+        }
+        self.check_ready();
+    }
+
+    fn refresh_lease_set(&mut self, now: Now) {
+        let encryption = self.sessions.public_key();
+        if let Some(ls) = self.leases.make(now, &self.keys, &encryption, &mut self.rng) {
+            self.sessions.set_local_lease_set(now, ls.raw().clone());
+            if self.needs_publishing {
+                self.database.publish(now, ls);
+            }
+        }
+    }
+
+    fn check_ready(&mut self) {
+        if !self.ready && self.pool.is_ready() && (!self.needs_publishing || self.database.is_published()) {
+            self.ready = true;
+            self.actions.push_back(Action::Ready);
+        }
+    }
+
+    fn garlic(&mut self, now: Now, body: Vec<u8>) {
+        if self.database.garlic(now, &body) {
+            return;
+        }
+        let opened = match self.sessions.open(now, body) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::debug!(destination = %self.hash, %error, "garlic refused");
+                self.metrics.garlic_refused.inc();
+                return;
+            }
+        };
+        let from = opened.sender.and_then(|s| s.hash);
+        for clove in opened.cloves {
+            match clove {
+                Received::Data(bytes) => self.payload(now, from, &bytes),
+                Received::LeaseSet(ls) => self.learn(now, ls),
+                Received::Message { kind: I2npKind::DELIVERY_STATUS, body, .. } => {
+                    self.database.delivery_status(now, &body);
+                }
+                Received::Message { .. } => self.metrics.kind_dropped.inc(),
+            }
+        }
+        if let Some(hash) = from {
+            self.allow(now, hash);
+        }
+    }
+
+    fn payload(&mut self, now: Now, from: Option<DestHash>, bytes: &[u8]) {
+        let Ok(unwrapped) = i2cp_gzip::decode(bytes, UNPACKED_MAX) else {
+            self.metrics.payload_refused.inc();
+            return;
+        };
+        if unwrapped.protocol == PROTOCOL_STREAMING {
+            self.streams.handle_packet(now, from, unwrapped.ports, &unwrapped.data);
+        } else {
+            self.metrics.protocol_dropped.inc();
+        }
+    }
+
+    fn drain_streams(&mut self, now: Now) {
+        while let Some(event) = self.streams.poll_event() {
+            match event {
+                StreamEvent::Incoming { id, remote, ports } => {
+                    self.waiting.push_back(Waiting { id, remote, ports });
+                    self.actions.push_back(Action::Incoming);
+                }
+                StreamEvent::Connected(id) => self.connected(id),
+                StreamEvent::Readable(id)
+                | StreamEvent::Writable(id)
+                | StreamEvent::RemoteClosed(id)
+                | StreamEvent::Flushed(id) => self.serve(now, id),
+                StreamEvent::Closed { id, reason } => self.closed(now, id, reason),
+                StreamEvent::Pong { .. } => {}
+            }
+        }
+    }
+
+    fn connected(&mut self, id: StreamId) {
+        let Some((token, ports)) = self.dialling.remove(&id) else { return };
+        let Some((hash, destination)) = self.streams.remote(id) else { return };
+        let Some(remote) = destination.or_else(|| self.peers.destination(&hash)) else {
+            let error = Error::new(ErrorKind::Refused, "the peer did not say who it is");
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            return;
+        };
+        let stream = self.open_stream(id, remote, ports.from, ports.to);
+        self.actions.push_back(Action::Connected { token, result: Ok(stream) });
+    }
+
+    fn open_stream(&mut self, id: StreamId, remote: Destination, local: u16, far: u16) -> I2pStream {
+        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.bell.clone(), id);
+        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.bell.clone(), id);
+        self.open.insert(id, Open::new(taker, giver));
+        // Data may have come before the stream was taken.
+        self.bell.ring(id);
+        I2pStream::new(reader, writer, remote, local, far)
+    }
+
+    fn closed(&mut self, now: Now, id: StreamId, reason: CloseReason) {
+        if let Some((token, _)) = self.dialling.remove(&id) {
+            let error = match reason {
+                CloseReason::ConnectTimeout => Error::new(ErrorKind::Timeout, "the peer did not answer"),
+                reason => Error::new(ErrorKind::Refused, format!("the peer refused the stream ({reason:?})")),
+            };
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            self.streams.close(now, id);
+        } else if let Some(at) = self.waiting.iter().position(|w| w.id == id) {
+            self.waiting.remove(at);
+            self.streams.close(now, id);
+        } else if let Some(open) = self.open.get_mut(&id) {
+            open.end(reason);
+            self.serve(now, id);
+        }
+    }
+
+    fn serve(&mut self, now: Now, id: StreamId) {
+        if let Some(open) = self.open.get_mut(&id)
+            && open.service(now, id, &mut self.streams)
+        {
+            self.open.remove(&id);
+        }
+    }
+
+    fn dial(&mut self, now: Now, to: DestHash, call: Call) {
+        let options = stream::ConnectOptions { timeout: call.options.timeout, interactive: None };
+        match self.streams.connect(now, to, call.ports, options) {
+            Some(id) => {
+                self.dialling.insert(id, (call.token, call.ports));
+            }
+            None => {
+                let error = Error::new(ErrorKind::Limit, "too many streams in this session");
+                self.actions.push_back(Action::Connected { token: call.token, result: Err(error) });
+            }
+        }
+    }
+
+    fn drain_garlic(&mut self, now: Now) {
+        while let Some(action) = self.sessions.poll_action(now) {
+            match action {
+                garlic::Action::Send { to, message } => {
+                    self.send_garlic(now, to.hash, vec![message], Change::Nothing)
+                }
+                garlic::Action::Unanswered { to } => {
+                    self.peers.suspect(&to.hash);
+                    self.database.request(now, to.hash);
+                }
+                garlic::Action::Suspect { to } => self.change_path(now, to.hash, Change::Tunnel),
+            }
+        }
+    }
+
+    /// A lease set came bundled: whoever waited for it need not wait for a floodfill.
+    fn learn(&mut self, now: Now, ls: Arc<Verified<LeaseSet2>>) {
+        let destination = ls.destination().clone();
+        let hash = destination.hash();
+        self.peers.learn(now, ls);
+        self.database.learned(&hash);
+        self.found(now, hash, &Ok(destination));
+    }
+
+    fn drain_database(&mut self, now: Now) {
+        while let Some(outcome) = self.database.poll() {
+            match outcome {
+                Outcome::Out { handle, messages } => self.out.push_back(Action::Out { handle, messages }),
+                Outcome::Found(ls) => self.learn(now, ls),
+                Outcome::Failed(hash, error) => self.found(now, hash, &Err(error)),
+                Outcome::FindRouter(router) => self.actions.push_back(Action::FindRouter(router)),
+            }
+        }
+    }
+
+    fn found(&mut self, now: Now, hash: DestHash, result: &Result<Destination, Error>) {
+        for token in self.lookups.remove(&hash).unwrap_or_default() {
+            self.actions.push_back(Action::Found { token, result: result.clone() });
+        }
+        let usable = self.peers.is_usable(now, &hash);
+        for call in self.calls.remove(&hash).unwrap_or_default() {
+            match result {
+                Ok(_) if usable => self.dial(now, hash, call),
+                Ok(_) => {
+                    let error = self.peers.why_unusable(now, &hash);
+                    self.actions.push_back(Action::Connected { token: call.token, result: Err(error) });
+                }
+                Err(error) => {
+                    self.actions
+                        .push_back(Action::Connected { token: call.token, result: Err(error.clone()) });
+                }
+            }
+        }
+        if result.is_ok() {
+            let packets = self.peers.take_waiting(&hash);
+            self.send_packets(now, hash, packets);
+        } else {
+            self.peers.take_waiting(&hash);
+        }
+    }
+
+    /// Moves packets from streams into batches, as long as the plane keeps up.
+    fn drain_packets(&mut self, now: Now) {
+        while self.out.len() < OUT_MAX {
+            let mut batch: BTreeMap<DestHash, Vec<OutPacket>> = BTreeMap::new();
+            for _ in 0..BATCH_PACKETS {
+                let Some(packet) = self.streams.poll_packet(now) else { break };
+                if packet.to == self.hash {
+                    self.loopback.push_back(packet);
+                } else {
+                    batch.entry(packet.to).or_default().push(packet);
+                }
+            }
+            if batch.is_empty() {
+                return;
+            }
+            for (to, packets) in batch {
+                self.send_packets(now, to, packets);
+            }
+        }
+    }
+
+    fn drain_loopback(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while let Some(packet) = self.loopback.pop_front() {
+            any = true;
+            self.payload(now, Some(self.hash), &packet.bytes);
+        }
+        any
+    }
+
+    fn send_packets(&mut self, now: Now, to: DestHash, packets: Vec<OutPacket>) {
+        if packets.is_empty() {
+            return;
+        }
+        let Some(key) = self.peers.key(&to) else {
+            let lost = self.peers.wait(to, packets);
+            self.metrics.packets_dropped_waiting.add(lost as u64);
+            self.database.request(now, to);
+            return;
+        };
+        let change = packets.iter().map(|p| p.path_hint).find(|h| *h != PathHint::Keep);
+        let change = match change {
+            Some(PathHint::SwitchTunnel) => Change::Tunnel,
+            Some(PathHint::SwitchLease) => Change::Lease,
+            _ => Change::Nothing,
+        };
+        let payloads: Vec<Vec<u8>> = packets.into_iter().map(|p| p.bytes).collect();
+        let remote = Remote { hash: to, key };
+        match self.sessions.seal(now, &remote, &payloads, SealOptions::default()) {
+            Ok(sealed) => {
+                self.metrics.packets_out.add(payloads.len() as u64);
+                self.send_garlic(now, to, sealed.messages, change);
+            }
+            Err(error) => {
+                tracing::debug!(destination = %self.hash, %error, "garlic not sealed");
+                self.metrics.packets_dropped_garlic.add(payloads.len() as u64);
+            }
+        }
+        self.allow(now, to);
+    }
+
+    /// Tells the streams how far the remote's tag window lets them go.
+    fn allow(&mut self, now: Now, to: DestHash) {
+        let Some(key) = self.peers.key(&to) else { return };
+        let remote = Remote { hash: to, key };
+        let in_flight = self.sessions.stats(now, &remote).map_or(0, |s| s.in_flight);
+        let window = self.sessions.in_flight_allowance(now, &remote).saturating_add(in_flight);
+        self.streams.set_inflight_limit(to, u32::try_from(window.max(4)).unwrap_or(u32::MAX));
+    }
+
+    fn change_path(&mut self, now: Now, to: DestHash, change: Change) {
+        if self.peers.path(now, &mut self.rng, to, change, &self.pool).is_some_and(|(_, changed)| changed) {
+            self.streams.path_changed(now, to);
+        }
+    }
+
+    fn send_garlic(&mut self, now: Now, to: DestHash, bodies: Vec<Vec<u8>>, change: Change) {
+        if bodies.is_empty() {
+            return;
+        }
+        let Some((path, changed)) = self.peers.path(now, &mut self.rng, to, change, &self.pool) else {
+            self.metrics.packets_dropped_no_path.add(bodies.len() as u64);
+            return;
+        };
+        if changed {
+            self.streams.path_changed(now, to);
+        }
+        if self.peers.wants_refresh(now, &to) {
+            self.database.request(now, to);
+        }
+        let delivery = Delivery::Tunnel(path.lease.gateway, path.lease.tunnel);
+        let expiration_ms = now.wall_ms + MESSAGE_LIFE_MS;
+        let messages = bodies
+            .into_iter()
+            .map(|body| {
+                let id = MessageId(self.rng.nonzero_u32());
+                (delivery, I2np { kind: I2npKind::GARLIC, id, expiration_ms, body })
+            })
+            .collect();
+        self.out.push_back(Action::Out { handle: path.outbound, messages });
+    }
+}

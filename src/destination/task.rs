@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+//! The task of one destination: feeds its engine and hands out what comes of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Action, Engine};
+use super::handles::Command;
+use super::{Error, I2pStream, Incoming, SessionStatus, StreamStatus};
+use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
+use crate::netdb::PeerView;
+use crate::tunnel::PoolState;
+use crate::tunnel::plane::Input;
+use crate::wire::{Destination, I2np, RouterHash};
+
+/// Time between looks for callers who have gone.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Batches of tunnel messages taken in one turn.
+const TURN: usize = 16;
+
+/// What the task is connected to.
+pub(crate) struct Wires {
+    pub(crate) clock: Clock,
+    pub(crate) plane: QueueSender<Input>,
+    /// Routers that the netDb should look for.
+    pub(crate) find: QueueSender<RouterHash>,
+    pub(crate) inbox: QueueReceiver<Vec<I2np>>,
+    pub(crate) commands: QueueReceiver<Command>,
+    pub(crate) pool: watch::Receiver<Arc<PoolState>>,
+    pub(crate) view: watch::Receiver<PeerView>,
+    /// Told once, when tunnels stand and the lease set is published.
+    pub(crate) ready: oneshot::Sender<()>,
+    /// Why it is not ready yet, kept up to date until it is.
+    pub(crate) progress: watch::Sender<String>,
+    /// Inbound tunnels, outbound tunnels and streams, for whoever asks.
+    pub(crate) counts: watch::Sender<(usize, usize, usize)>,
+    pub(crate) stop: CancellationToken,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+struct Task {
+    engine: Engine,
+    nickname: String,
+    started: Mono,
+    ready: Option<oneshot::Sender<()>>,
+    progress: watch::Sender<String>,
+    connects: Map<u64, Reply<I2pStream>>,
+    lookups: Map<u64, Reply<Destination>>,
+    accepts: VecDeque<(Option<u16>, Reply<Incoming>)>,
+    next_token: u64,
+    b32: String,
+}
+
+/// Runs a destination until it is told to stop.
+pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: Rng, mut wires: Wires) {
+    let bell = engine.bell();
+    let started = wires.clock.now().mono;
+    let mut task = Task {
+        engine,
+        nickname,
+        started,
+        ready: Some(wires.ready),
+        progress: wires.progress,
+        connects: map(&mut rng),
+        lookups: map(&mut rng),
+        accepts: VecDeque::new(),
+        next_token: 0,
+        b32,
+    };
+    let mut inbox = Vec::with_capacity(TURN);
+    let mut swept = started;
+    task.engine.set_view(wires.clock.now(), wires.view.borrow_and_update().clone());
+    let first_pool = wires.pool.borrow_and_update().clone();
+    task.engine.set_pool(wires.clock.now(), first_pool);
+    loop {
+        let wake = task.wake(wires.clock.now(), swept);
+        tokio::select! { biased;
+            () = wires.stop.cancelled() => break,
+            slot = wires.plane.reserve(), if task.engine.has_out() => {
+                let Some(slot) = slot else { break };
+                if let Some(Action::Out { handle, messages }) = task.engine.poll_out(wires.clock.now()) {
+                    slot.send(Input::Out { handle, messages });
+                }
+            }
+            () = wires.clock.sleep_until(wake) => task.engine.handle_timeout(wires.clock.now()),
+            n = wires.inbox.recv_many(&mut inbox, TURN) => {
+                if n == 0 { break }
+                let now = wires.clock.now();
+                task.engine.messages(now, inbox.drain(..).flatten().collect());
+            }
+            ids = bell.wait() => task.engine.service(wires.clock.now(), &ids),
+            changed = wires.pool.changed() => {
+                if changed.is_err() { break }
+                let pool = wires.pool.borrow_and_update().clone();
+                task.engine.set_pool(wires.clock.now(), pool);
+            }
+            command = wires.commands.recv() => {
+                let Some(command) = command else { break };
+                task.command(wires.clock.now(), command);
+            }
+            changed = wires.view.changed() => {
+                if changed.is_err() { break }
+                let view = wires.view.borrow_and_update().clone();
+                task.engine.set_view(wires.clock.now(), view);
+            }
+        }
+        let now = wires.clock.now();
+        if now.mono.since(swept) >= SWEEP {
+            swept = now.mono;
+            task.sweep(now);
+        }
+        task.settle(now, &wires.find);
+        let counts = task.engine.counts();
+        wires.counts.send_if_modified(|c| std::mem::replace(c, counts) != counts);
+    }
+    task.shut_down(&wires.clock, &wires.plane);
+}
+
+impl Task {
+    fn wake(&self, now: Now, swept: Mono) -> Option<Mono> {
+        let callers = !self.connects.is_empty() || !self.accepts.is_empty() || self.ready.is_some();
+        let sweep = callers.then_some(swept + SWEEP);
+        [self.engine.poll_timeout(now), sweep].into_iter().flatten().min()
+    }
+
+    fn command(&mut self, now: Now, command: Command) {
+        match command {
+            Command::Connect { target, options, reply } => {
+                let token = self.token();
+                self.connects.insert(token, reply);
+                self.engine.connect(now, token, &target, options);
+            }
+            Command::Accept { port, reply } => self.accepts.push_back((port, reply)),
+            Command::Lookup { hash, reply } => {
+                let token = self.token();
+                self.lookups.insert(token, reply);
+                self.engine.lookup(now, token, hash);
+            }
+            Command::Status { reply } => {
+                let _ = reply.send(self.status(now));
+            }
+        }
+    }
+
+    const fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    /// Answers callers and brings waiting peers and waiting accepts together.
+    fn settle(&mut self, now: Now, find: &QueueSender<RouterHash>) {
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                Action::Connected { token, result } => {
+                    if let Some(reply) = self.connects.remove(&token) {
+                        let _ = reply.send(result);
+                    }
+                }
+                Action::Found { token, result } => {
+                    if let Some(reply) = self.lookups.remove(&token) {
+                        let _ = reply.send(result);
+                    }
+                }
+                Action::Ready => {
+                    if let Some(ready) = self.ready.take() {
+                        let _ = ready.send(());
+                    }
+                }
+                Action::FindRouter(router) => {
+                    let _ = find.try_push(router);
+                }
+                Action::Incoming | Action::Out { .. } => {}
+            }
+        }
+        self.pair(now);
+    }
+
+    fn pair(&mut self, now: Now) {
+        let mut at = 0;
+        while self.engine.waiting_peers() > 0 && at < self.accepts.len() {
+            let Some((port, reply)) = self.accepts.get(at) else { break };
+            if reply.is_closed() {
+                self.accepts.remove(at);
+                continue;
+            }
+            let Some(stream) = self.engine.take_incoming(now, *port) else {
+                at += 1;
+                continue;
+            };
+            let Some((_, reply)) = self.accepts.remove(at) else { break };
+            // The caller may go between the look above and here: then the next one gets the peer.
+            let mut refused = reply.send(Ok(Incoming { stream })).err();
+            while let Some(Ok(incoming)) = refused.take() {
+                let port = incoming.stream.local_port();
+                let next =
+                    self.accepts.iter().position(|(p, r)| p.is_none_or(|p| p == port) && !r.is_closed());
+                let Some((_, reply)) = next.and_then(|i| self.accepts.remove(i)) else { break };
+                refused = reply.send(Ok(incoming)).err();
+            }
+        }
+    }
+
+    /// Drops what callers have given up, and says how far a young session is.
+    fn sweep(&mut self, now: Now) {
+        let gone: Vec<u64> = self.connects.iter().filter(|(_, r)| r.is_closed()).map(|(t, _)| *t).collect();
+        for token in gone {
+            self.connects.remove(&token);
+            self.engine.abandon(now, token);
+        }
+        self.lookups.retain(|_, r| !r.is_closed());
+        self.accepts.retain(|(_, r)| !r.is_closed());
+        if self.ready.is_some() {
+            self.progress.send_replace(self.engine.explain_unready());
+        }
+    }
+
+    fn status(&self, now: Now) -> SessionStatus {
+        let pool = self.engine.pool();
+        let names = |hops: &[RouterHash]| hops.iter().map(ToString::to_string).collect::<Vec<_>>();
+        SessionStatus {
+            nickname: self.nickname.clone(),
+            b32: self.b32.clone(),
+            age: now.mono.since(self.started),
+            inbound: pool.inbound.iter().map(|t| (names(&t.hops), now.mono.since(t.created))).collect(),
+            outbound: pool.outbound.iter().map(|t| (names(&t.hops), now.mono.since(t.created))).collect(),
+            published: self.engine.is_published(),
+            waiting_accepts: self.accepts.len(),
+            waiting_peers: self.engine.waiting_peers(),
+            garlic_sessions: self.engine.garlic_sessions(),
+            streams: self
+                .engine
+                .stream_stats()
+                .into_iter()
+                .map(|(peer, s)| StreamStatus {
+                    peer: peer.to_b32_name(),
+                    rtt: (s.srtt_us > 0).then(|| Duration::from_micros(s.srtt_us)),
+                    window: s.window,
+                    sent: s.bytes_acked,
+                    received: s.bytes_received,
+                    resent: s.retransmitted,
+                })
+                .collect(),
+        }
+    }
+
+    /// Resets all streams, with as many of the packets as the plane takes at once.
+    fn shut_down(&mut self, clock: &Clock, plane: &QueueSender<Input>) {
+        let now = clock.now();
+        self.engine.shut_down(now);
+        while let Some(Action::Out { handle, messages }) = self.engine.poll_out(now) {
+            if plane.try_push(Input::Out { handle, messages }).is_err() {
+                break;
+            }
+        }
+        for (_, reply) in self.connects.drain() {
+            let _ = reply.send(Err(Error::closed()));
+        }
+    }
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MIT
+//! The router as a program embeds it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::assembly;
+use super::config::{ConfigError, RouterConfig};
+use super::control::{Request, SessionRefused, SessionSeed};
+use super::status::{Stage, Status};
+use super::storage::StorageError;
+use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
+use crate::destination::engine::Engine;
+use crate::destination::{self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target};
+use crate::netdb::PeerView;
+use crate::tunnel::PoolConfig;
+use crate::tunnel::task::PlaneHandle;
+use crate::wire::{DestHash, Destination, RouterHash, RouterInfo};
+
+/// Batches of tunnel messages that wait for a slow destination; what comes then is dropped and counted.
+const INBOX: usize = 512;
+/// Calls of handles that wait for a destination's task.
+const COMMANDS: usize = 256;
+/// How long a session may take to get its tunnels and to be published.
+const SESSION_DEADLINE: Duration = Duration::from_secs(300);
+/// Longest orderly shutdown.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Why a router did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting cannot be used.
+    Config(ConfigError),
+    /// The data directory or a file in it is not fit.
+    Storage(StorageError),
+    /// An address cannot be listened at.
+    Listen {
+        /// The setting that names it.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The system gives no randomness.
+    Randomness(String),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(e) => e.fmt(f),
+            Self::Storage(e) => e.fmt(f),
+            Self::Listen { key, address, problem } => write!(f, "{key}: {address}: {problem}"),
+            Self::Randomness(e) => write!(f, "the system gives no random numbers: {e}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<ConfigError> for StartError {
+    fn from(e: ConfigError) -> Self {
+        Self::Config(e)
+    }
+}
+
+impl From<StorageError> for StartError {
+    fn from(e: StorageError) -> Self {
+        Self::Storage(e)
+    }
+}
+
+/// The deadline of [`Router::ready`] passed, or the router stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReady {
+    /// How far the router is.
+    pub status: Status,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = &self.status;
+        match s.stage {
+            Stage::Starting => f.write_str("no other router is known yet"),
+            _ => write!(
+                f,
+                "{} routers known, {} connected, {} inbound and {} outbound tunnels{}",
+                s.known.0,
+                s.connected,
+                s.exploratory.0,
+                s.exploratory.1,
+                s.trouble.as_ref().map(|t| format!("; {t}")).unwrap_or_default()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NotReady {}
+
+/// Sets up a router.
+#[derive(Clone, Default)]
+pub struct RouterBuilder {
+    config: RouterConfig,
+    net: Option<Arc<dyn Net>>,
+    seed: Option<u64>,
+    wall_ms: Option<u64>,
+}
+
+impl RouterBuilder {
+    /// Takes all settings at once.
+    #[must_use]
+    pub fn config(mut self, config: RouterConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Keeps keys and known routers in this directory. Without it the router is new at each start.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.data_dir = Some(dir.into());
+        self
+    }
+
+    /// Opens the SAM bridge there; by default there is none in an embedded router.
+    #[must_use]
+    pub const fn sam(mut self, at: SocketAddr) -> Self {
+        self.config.sam = Some(at);
+        self
+    }
+
+    /// Uses this network instead of the machine's.
+    #[must_use]
+    pub fn net(mut self, net: Arc<dyn Net>) -> Self {
+        self.net = Some(net);
+        self
+    }
+
+    /// Makes the router's random numbers repeatable and its wall clock start at `wall_ms` (milliseconds since 1970).
+    /// For tests; keys made this way are worthless.
+    #[must_use]
+    pub const fn deterministic(mut self, seed: u64, wall_ms: u64) -> Self {
+        self.seed = Some(seed);
+        self.wall_ms = Some(wall_ms);
+        self
+    }
+
+    /// Starts the router on the caller's tokio runtime and returns at once; it finds the network by itself.
+    ///
+    /// # Errors
+    /// When a setting, a file or a port stands in the way.
+    pub async fn start(self) -> Result<Router, StartError> {
+        let rng = match self.seed {
+            Some(seed) => Rng::from_seed(seed),
+            None => Rng::from_os().map_err(|e| StartError::Randomness(e.to_string()))?,
+        };
+        let clock = self.wall_ms.map_or_else(Clock::system, Clock::starting_at);
+        let net = self.net.unwrap_or_else(|| Arc::new(crate::base::TcpNet));
+        assembly::start(self.config, net, clock, rng).await
+    }
+}
+
+impl fmt::Debug for RouterBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RouterBuilder({:?})", self.config)
+    }
+}
+
+/// A running router. Clones are handles to the same one; when the last is dropped it stops at once.
+#[derive(Clone)]
+pub struct Router {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) config: RouterConfig,
+    pub(super) hash: RouterHash,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    /// Ends when everything but the disk has ended; the disk's task ends with its queue.
+    pub(super) disk_tasks: Tasks,
+    pub(super) requests: QueueSender<Request>,
+    pub(super) finds: QueueSender<RouterHash>,
+    pub(super) plane: PlaneHandle,
+    pub(super) view: watch::Receiver<PeerView>,
+    pub(super) own_info: watch::Receiver<Arc<RouterInfo>>,
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) rng: std::sync::Mutex<Rng>,
+    pub(super) listening: Vec<SocketAddr>,
+    pub(super) sam: std::sync::OnceLock<SocketAddr>,
+    /// A session without a name of its own, for lookups when no other session is there.
+    pub(super) resolver: OnceCell<Session>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.stop();
+    }
+}
+
+impl Router {
+    /// Sets up a router. An embedded router has no SAM bridge unless asked for one.
+    pub fn builder() -> RouterBuilder {
+        RouterBuilder {
+            config: RouterConfig { sam: None, ..RouterConfig::default() },
+            net: None,
+            seed: None,
+            wall_ms: None,
+        }
+    }
+
+    /// Our router hash.
+    pub fn hash(&self) -> RouterHash {
+        self.inner.hash
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RouterConfig {
+        &self.inner.config
+    }
+
+    /// Our RouterInfo as last signed.
+    pub fn info(&self) -> Arc<RouterInfo> {
+        self.inner.own_info.borrow().clone()
+    }
+
+    /// Addresses at which other routers are listened for, with the port that the system chose for 0.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.inner.listening
+    }
+
+    /// Address of the SAM bridge, if there is one.
+    pub fn sam_addr(&self) -> Option<SocketAddr> {
+        self.inner.sam.get().copied()
+    }
+
+    /// How far the router is, to read or to watch.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.inner.status.clone()
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.inner.clock.now().mono.since(crate::base::Mono(0))
+    }
+
+    /// Waits for a stage.
+    ///
+    /// # Errors
+    /// When the router stops before.
+    pub async fn ready(&self, stage: Stage) -> Result<(), NotReady> {
+        let mut status = self.inner.status.clone();
+        let reached = status.wait_for(|s| s.stage >= stage).await.is_ok();
+        if reached { Ok(()) } else { Err(NotReady { status: self.inner.status.borrow().clone() }) }
+    }
+
+    /// As [`Self::ready`], but no longer than `limit`.
+    ///
+    /// # Errors
+    /// When the time is over; the error says how far the router got.
+    pub async fn ready_within(&self, stage: Stage, limit: Duration) -> Result<(), NotReady> {
+        match tokio::time::timeout(limit, self.ready(stage)).await {
+            Ok(result) => result,
+            Err(_) => Err(NotReady { status: self.inner.status.borrow().clone() }),
+        }
+    }
+
+    /// Makes other routers known to this one: signed RouterInfos, as they stand in files and bundles.
+    pub async fn load_routers(&self, infos: Vec<Vec<u8>>) {
+        self.inner.requests.send(Request::Load(infos)).await;
+    }
+
+    /// Accepts tunnels of others, or refuses new ones from now on.
+    pub async fn set_transit(&self, accept: bool) {
+        self.inner.requests.send(Request::Transit(accept)).await;
+    }
+
+    /// Opens a session: builds tunnels, publishes the lease set, and answers when others can find it.
+    ///
+    /// Dropping the future gives the session up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DuplicateDestination`], [`ErrorKind::Limit`], or [`ErrorKind::NoTunnels`] after five minutes
+    /// without tunnels; the explanation says what was tried.
+    pub async fn session(&self, config: SessionConfig) -> Result<Session, Error> {
+        let (session, ready, progress) = self.begin_session(config).await?;
+        tokio::select! { biased;
+            done = ready => match done {
+                Ok(()) => Ok(session),
+                Err(_) => Err(Error::closed()),
+            },
+            () = tokio::time::sleep(SESSION_DEADLINE) => {
+                let why = progress.borrow().clone();
+                let trouble = self.inner.status.borrow().trouble.clone().unwrap_or_default();
+                Err(Error::new(ErrorKind::NoTunnels, format!("tunnel build timeout: {why}; {trouble}")))
+            }
+        }
+    }
+
+    async fn begin_session(
+        &self,
+        config: SessionConfig,
+    ) -> Result<(Session, oneshot::Receiver<()>, watch::Receiver<String>), Error> {
+        let mut rng = self.fork("session");
+        let keys = match config.keys.clone() {
+            Some(keys) => keys,
+            None => DestinationKeys::generate(&mut rng)
+                .ok_or_else(|| Error::new(ErrorKind::Config, "keys cannot be made"))?,
+        };
+        let (stop, ended) = (self.inner.tasks.token().child_token(), CancellationToken::new());
+        let (inbox_tx, inbox) = Queue::bounded("plane_to_destination", INBOX);
+        let hash = keys.destination().hash();
+        let seed = self.claim(hash, config.tunnels, inbox_tx, &stop, &ended).await?;
+        let (commands_tx, commands) = Queue::bounded("session_commands", COMMANDS);
+        let (ready_tx, ready) = oneshot::channel();
+        let (counts_tx, counts) = watch::channel((0, 0, 0));
+        let (progress_tx, progress) = watch::channel(String::new());
+        let wires = destination::task::Wires {
+            clock: self.inner.clock.clone(),
+            plane: self.inner.plane.own.clone(),
+            find: self.inner.finds.clone(),
+            inbox,
+            commands,
+            pool: seed.pool,
+            view: self.inner.view.clone(),
+            ready: ready_tx,
+            progress: progress_tx,
+            counts: counts_tx,
+            stop: stop.clone(),
+        };
+        let destination = keys.destination().clone();
+        let engine = Engine::new(&config, keys, rng.fork("engine"));
+        let (requests, pool_id, b32) = (self.inner.requests.clone(), seed.pool_id, destination.b32());
+        let nickname = config.nickname.clone();
+        self.inner.tasks.spawn_orderly("destination", async move {
+            destination::task::run(engine, nickname, b32, rng, wires).await;
+            requests.send(Request::SessionEnded(pool_id)).await;
+        });
+        Ok((Session::new(destination, config.nickname, commands_tx, stop, ended, counts), ready, progress))
+    }
+
+    /// Registers the destination; waits for an older session of it that is on its way down.
+    async fn claim(
+        &self,
+        hash: DestHash,
+        config: PoolConfig,
+        inbox: QueueSender<Vec<crate::wire::I2np>>,
+        stop: &CancellationToken,
+        ended: &CancellationToken,
+    ) -> Result<SessionSeed, Error> {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let request = Request::OpenSession {
+                hash,
+                config,
+                inbox: inbox.clone(),
+                stop: stop.clone(),
+                ended: ended.clone(),
+                reply,
+            };
+            if !self.inner.requests.send(request).await {
+                return Err(Error::closed());
+            }
+            match answer.await {
+                Ok(Ok(seed)) => return Ok(seed),
+                Ok(Err(SessionRefused::Duplicate(Some(older)))) => older.cancelled().await,
+                Ok(Err(SessionRefused::Duplicate(None))) => {
+                    let text = "another session has this destination";
+                    return Err(Error::new(ErrorKind::DuplicateDestination, text));
+                }
+                Ok(Err(SessionRefused::Full(max))) => {
+                    return Err(Error::new(ErrorKind::Limit, format!("all {max} sessions are in use")));
+                }
+                Err(_) => return Err(Error::closed()),
+            }
+        }
+    }
+
+    fn fork(&self, label: &str) -> Rng {
+        self.inner.rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fork(label)
+    }
+
+    /// Fresh keys for a destination; `None` for signature types that are not made any more (DSA).
+    pub fn new_keys(&self, sig_type: crate::wire::SigType) -> Option<DestinationKeys> {
+        DestinationKeys::generate_type(sig_type, &mut self.fork("keys"))
+    }
+
+    /// Finds the destination behind a hash without a session of one's own: through tunnels of a nameless session
+    /// that is opened at the first call.
+    ///
+    /// # Errors
+    /// As [`Session::lookup`].
+    pub async fn lookup(&self, hash: DestHash) -> Result<Destination, Error> {
+        let resolver = self
+            .inner
+            .resolver
+            .get_or_try_init(|| async {
+                let mut config = SessionConfig::transient().nickname("name lookups");
+                config.unpublished = true;
+                config.tunnels = PoolConfig { ..self.inner.config.exploratory_pool() };
+                self.session(config).await
+            })
+            .await?;
+        resolver.lookup(hash).await
+    }
+
+    /// Reads a base64 destination or a `.b32.i2p` name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidTarget`] for anything else.
+    pub fn resolve(&self, text: &str) -> Result<Target, Error> {
+        Target::parse(text)
+    }
+
+    /// Stops the router in order: streams are reset, links terminated, state saved. At most 8 s.
+    pub async fn shutdown(&self) {
+        self.inner.tasks.stop();
+        let all = async {
+            self.inner.tasks.finished().await;
+            self.inner.disk_tasks.finished().await;
+        };
+        if tokio::time::timeout(SHUTDOWN_DEADLINE, all).await.is_err() {
+            tracing::warn!(tasks = self.inner.tasks.len(), "shutdown took too long; leaving the rest behind");
+        }
+    }
+
+    /// Resolves when the router has stopped, whoever stopped it.
+    pub async fn stopped(&self) {
+        self.inner.tasks.token().cancelled().await;
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Router({})", self.inner.hash)
+    }
+}

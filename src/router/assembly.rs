@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+//! Starts the rooms and wires their queues: the table of queues and bounds in `docs/architecture.md` is this file.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::{OnceCell, watch};
+
+use super::api::{Inner, Router, StartError};
+use super::config::RouterConfig;
+use super::control::{Control, Request, ToControl, ToDial, Wires};
+use super::identity::{PublicFace, RouterKeys};
+use super::links::{ControlOutlets, PeerBatch};
+use super::persist::{self, Job};
+use super::reseed::{self, Reseeder};
+use super::status::StatusBoard;
+use super::storage::Storage;
+use crate::base::{Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
+use crate::netdb::reseed::Bundle;
+use crate::netdb::{self, PeerView};
+use crate::transport::{self, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
+use crate::tunnel::TunnelKey;
+use crate::tunnel::build::{self, Builder, BuilderConfig};
+use crate::tunnel::plane::{Plane, PlaneConfig};
+use crate::tunnel::task as plane_task;
+use crate::wire::RouterHash;
+
+/// Socket reads of all peers that wait for the plane; a full queue stops their reading.
+const PEER_BATCHES: usize = 64;
+/// Build messages and garlic for control. Replies to our own builds share it, so it is larger than the transit
+/// builder will take in a turn.
+const TO_BUILD: usize = 512;
+/// Database messages for control.
+const TO_DATABASE: usize = 256;
+/// Messages for routers without a link, per batch.
+const TO_DIAL: usize = 256;
+/// What the transport tells.
+const TRANSPORT_EVENTS: usize = 256;
+/// What handles ask of control.
+const REQUESTS: usize = 256;
+/// Disk jobs: a reseed brings a hundred routers at once, exploration a few.
+const DISK_JOBS: usize = 4096;
+/// Sessions at once.
+const SESSIONS_MAX: usize = 256;
+/// File that remembers the port chosen at the first start.
+const PORT_FILE: &str = "port";
+
+/// The queues between the rooms.
+struct Queues {
+    peers: (QueueSender<PeerBatch>, QueueReceiver<PeerBatch>),
+    builds: (QueueSender<ToControl>, QueueReceiver<ToControl>),
+    database: (QueueSender<ToControl>, QueueReceiver<ToControl>),
+    dials: (QueueSender<ToDial>, QueueReceiver<ToDial>),
+    refused: (QueueSender<TunnelKey>, QueueReceiver<TunnelKey>),
+    finds: (QueueSender<RouterHash>, QueueReceiver<RouterHash>),
+    events: (QueueSender<TransportEvent>, QueueReceiver<TransportEvent>),
+    requests: (QueueSender<Request>, QueueReceiver<Request>),
+    disk: (QueueSender<Job>, QueueReceiver<Job>),
+}
+
+fn queues() -> Queues {
+    Queues {
+        peers: Queue::bounded("peers_to_plane", PEER_BATCHES),
+        builds: Queue::bounded("plane_to_build", TO_BUILD),
+        database: Queue::bounded("plane_to_database", TO_DATABASE),
+        dials: Queue::bounded("plane_to_dial", TO_DIAL),
+        refused: Queue::bounded("plane_refusals", TO_DIAL),
+        finds: Queue::bounded("find_router", TO_DIAL),
+        events: Queue::bounded("transport_events", TRANSPORT_EVENTS),
+        requests: Queue::bounded("requests", REQUESTS),
+        disk: Queue::bounded("disk_jobs", DISK_JOBS),
+    }
+}
+
+/// Starts a router.
+pub(super) async fn start(
+    config: RouterConfig,
+    net: Arc<dyn Net>,
+    clock: Clock,
+    mut rng: Rng,
+) -> Result<Router, StartError> {
+    config.validate()?;
+    let storage = match &config.data_dir {
+        Some(dir) => Storage::open(dir)?,
+        None => Storage::Memory,
+    };
+    let keys = Arc::new(RouterKeys::load_or_create(&storage, &mut rng)?);
+    let port = choose_port(&config, &storage, &mut rng)?;
+    let bootstrap = reseed::bootstrap(&config, clock.now().wall_ms / 1000)?;
+    let reseeder = if config.may_reseed() {
+        Some(Reseeder::new(&config, net.clone(), clock.clone(), rng.fork("reseed"))?)
+    } else {
+        None
+    };
+    let (tasks, disk_tasks) = (Tasks::new(), Tasks::new());
+    let q = queues();
+    let first_face = face(&config, port);
+    let first_info = Arc::new(keys.router_info(clock.now().wall_ms, &first_face));
+    let (own_info_tx, own_info) = watch::channel(first_info);
+    let parts = transport::Parts {
+        config: transport_config(&config, port),
+        keys: LocalKeys::new(keys.hash(), copy_secret(keys.ntcp2()), keys.ntcp2_iv()),
+        info: own_info.clone(),
+        net,
+        clock: clock.clone(),
+        rng: rng.fork("transport"),
+        tasks: tasks.clone(),
+        to_plane: q.peers.0.clone(),
+        events: q.events.0,
+        metrics: Arc::new(TransportMetrics::default()),
+    };
+    let listen_at = config.listen_addrs(port).first().copied();
+    let started = transport::start(parts).await;
+    let (transport_handle, listening) = started.map_err(|e| listen_error(listen_at, &e))?;
+    // With port 0 in memory the system chose: what is published must say which.
+    let port = listening.first().map_or(port, SocketAddr::port);
+    let (plane, plane_inputs) = plane_task::queues();
+    let outlets =
+        ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };
+    let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane"));
+    let plane_metrics = Arc::new(plane_task::PlaneTaskMetrics::default());
+    let plane_rng = rng.fork("plane task");
+    let run_plane = plane_task::run(
+        plane_engine,
+        (clock.clone(), plane_rng),
+        plane_inputs,
+        q.peers.1,
+        outlets,
+        plane_metrics,
+    );
+    tasks.spawn_core("plane", run_plane);
+    disk_tasks.spawn_orderly("disk", persist::run(storage.clone(), q.disk.1));
+    let (board, status) = StatusBoard::new();
+    let (view_tx, view) = watch::channel(PeerView::default());
+    let control = control(&config, port, &clock, keys.clone(), board, &mut rng);
+    let wires = Wires {
+        clock: clock.clone(),
+        builds: q.builds.1,
+        database: q.database.1,
+        dials: q.dials.1,
+        refused: q.refused.1,
+        finds: q.finds.1,
+        transport_events: q.events.1,
+        requests: q.requests.1,
+        plane: plane.orders.clone(),
+        disk: q.disk.0,
+        transport: transport_handle,
+        view: view_tx,
+        own_info: own_info_tx,
+        stop: tasks.token().clone(),
+    };
+    tasks.spawn_graceful("control", control.run(wires));
+    let inner = Inner {
+        hash: keys.hash(),
+        clock,
+        tasks,
+        disk_tasks,
+        requests: q.requests.0,
+        finds: q.finds.0,
+        plane,
+        view,
+        own_info,
+        status,
+        rng: Mutex::new(rng.fork("sessions")),
+        listening,
+        sam: OnceLock::new(),
+        resolver: OnceCell::new(),
+        config,
+    };
+    let router = Router { inner: Arc::new(inner) };
+    load_known(&router, &storage).await;
+    super::sam_backend::start(&router).await?;
+    if !bootstrap.is_empty() {
+        tracing::info!(routers = bootstrap.len(), "routers read from bootstrap files");
+        router.load_routers(bootstrap).await;
+    }
+    if let Some(reseeder) = reseeder {
+        start_reseed(&router, reseeder);
+    }
+    Ok(router)
+}
+
+fn control(
+    config: &RouterConfig,
+    port: u16,
+    clock: &Clock,
+    keys: Arc<RouterKeys>,
+    board: StatusBoard,
+    rng: &mut Rng,
+) -> Control {
+    let now = clock.now();
+    let hash = keys.hash();
+    let mut netdb_config = if config.test_network {
+        netdb::Config::for_test_network(hash, config.net_id)
+    } else {
+        netdb::Config { net_id: config.net_id, ..netdb::Config::new(hash) }
+    };
+    netdb_config.min_floodfill_version = config.min_floodfill_version();
+    if config.floodfill {
+        netdb_config = netdb_config.with_floodfill();
+    }
+    let engine = netdb::Engine::new(netdb_config, now, rng.fork("netdb"));
+    let mut builder_config =
+        if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
+    builder_config.select.min_version = config.min_hop_version();
+    builder_config.admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    let router_keys = build::RouterKeys::new(hash, copy_secret(keys.encryption()));
+    let builder = Builder::new(router_keys, builder_config, rng.fork("builder"));
+    let exploratory = config.exploratory_pool();
+    Control::new(now, keys, face(config, port), engine, builder, exploratory, SESSIONS_MAX, board, rng)
+}
+
+/// A second owner of a secret; both are wiped when they go.
+fn copy_secret(secret: &crate::crypto::X25519Secret) -> crate::crypto::X25519Secret {
+    crate::crypto::X25519Secret::from_bytes(*secret.to_bytes())
+}
+
+fn face(config: &RouterConfig, port: u16) -> PublicFace {
+    PublicFace {
+        net_id: config.net_id,
+        addresses: config.host.iter().map(|ip| (*ip, port)).collect(),
+        floodfill: config.floodfill,
+        bandwidth: config.bandwidth,
+        congestion: (!config.transit).then_some('G'),
+        known: None,
+    }
+}
+
+fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
+    TransportConfig {
+        net_id: config.net_id,
+        bind: config.listen_addrs(port),
+        published: config.host.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+        bind_outgoing: config.test_network,
+        test_network: config.test_network,
+        ..TransportConfig::default()
+    }
+}
+
+fn plane_config(config: &RouterConfig) -> PlaneConfig {
+    let transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    PlaneConfig { transit_max, ..PlaneConfig::default() }
+}
+
+/// The configured port, the remembered one, or a fresh one above the well-known and below the ephemeral ranges.
+fn choose_port(config: &RouterConfig, storage: &Storage, rng: &mut Rng) -> Result<u16, StartError> {
+    if config.port != 0 || config.host.is_empty() || *storage == Storage::Memory {
+        return Ok(config.port);
+    }
+    let remembered = storage.read(PORT_FILE)?.and_then(|b| String::from_utf8(b).ok()?.trim().parse().ok());
+    if let Some(port) = remembered {
+        return Ok(port);
+    }
+    let port = u16::try_from(rng.between(9_151, 30_777)).unwrap_or(9_151);
+    storage.write(PORT_FILE, port.to_string().as_bytes(), false)?;
+    Ok(port)
+}
+
+fn listen_error(at: Option<SocketAddr>, e: &std::io::Error) -> StartError {
+    let address = at.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let problem = match e.kind() {
+        std::io::ErrorKind::AddrInUse => "is in use by another program; choose another with --port".into(),
+        std::io::ErrorKind::AddrNotAvailable => "is no address of this machine; check --host".into(),
+        std::io::ErrorKind::PermissionDenied => {
+            "is not permitted; choose a port above 1023 with --port".into()
+        }
+        _ => format!("cannot be listened at: {e}"),
+    };
+    StartError::Listen { key: "port", address, problem }
+}
+
+/// What was known before, and what the operator gave.
+async fn load_known(router: &Router, storage: &Storage) {
+    if let Ok(Some(text)) = storage.read(persist::PROFILES)
+        && let Ok(text) = String::from_utf8(text)
+    {
+        router.inner.requests.send(Request::LoadProfiles(text)).await;
+    }
+    let stored = storage.routers();
+    if !stored.is_empty() {
+        tracing::info!(routers = stored.len(), "known routers loaded");
+        router.load_routers(stored).await;
+    }
+}
+
+/// Keeps the router supplied with peers from reseed hosts.
+fn start_reseed(router: &Router, reseeder: Reseeder) {
+    let (status, requests) = (router.inner.status.clone(), router.inner.requests.clone());
+    let known = move || status.borrow().known.0;
+    let deliver = move |bundle: Bundle| {
+        // A reseed is rare and the queue empty: a full one means that the router is busy with something worse.
+        let _ = requests.try_push(Request::Load(bundle.routers));
+    };
+    router.inner.tasks.spawn("reseed", reseeder.run(known, deliver));
+}

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT
+//! The control task: hosts the tunnel builder and the netDb engine side by side and carries messages between them,
+//! the plane, the transport and the destinations.
+//!
+//! The engines give actions; this task only routes them, and knows which sessions exist. It never waits for a queue
+//! with its hands full: what the plane does not take at once waits in [`Control::to_plane`], orders before messages
+//! for others when that grows too long.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::identity::{PublicFace, RouterKeys};
+use super::links::Link;
+use super::persist::Job;
+use super::status::StatusBoard;
+use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
+use crate::crypto::Verified;
+use crate::netdb::{self, PeerView, Report};
+use crate::transport::{self, TransportEvent, TransportHandle};
+use crate::tunnel::build::{self, Builder};
+use crate::tunnel::plane::{self, Via};
+use crate::tunnel::task::Order;
+use crate::tunnel::{Delivery, PoolConfig, PoolId, PoolState};
+use crate::wire::{DestHash, I2np, I2npKind, RouterHash, RouterInfo};
+
+/// Orders and messages that may wait for the plane.
+const TO_PLANE_MAX: usize = 8192;
+/// Routers whose RouterInfo is awaited before they are dialled.
+const HELD_ROUTERS_MAX: usize = 256;
+/// Messages held for each of them.
+const HELD_MESSAGES_MAX: usize = 32;
+/// How long they are held.
+const HELD_FOR: Duration = Duration::from_secs(5);
+/// Inputs taken in one turn.
+const TURN: usize = 64;
+
+crate::metrics! {
+    /// What the control task counts.
+    pub struct ControlMetrics {
+        /// Messages of kinds that no engine takes.
+        kind_dropped: Counter,
+        /// Messages for the plane dropped because too many waited.
+        to_plane_dropped: Counter,
+        /// Messages dropped because the RouterInfo of their receiver was not found in time.
+        dial_unknown: Counter,
+        /// Messages dropped because too many routers were awaited.
+        dial_full: Counter,
+        /// Disk jobs dropped because the disk is too slow.
+        disk_dropped: Counter,
+    }
+}
+
+/// A message for the router itself, from the plane.
+#[derive(Debug)]
+pub(crate) struct ToControl {
+    pub(crate) from: Option<RouterHash>,
+    pub(crate) via: Via,
+    pub(crate) message: I2np,
+}
+
+/// Messages for a router that has no link yet, from the plane.
+#[derive(Debug)]
+pub(crate) struct ToDial {
+    pub(crate) peer: RouterHash,
+    pub(crate) messages: Vec<I2np>,
+    pub(crate) class: transport::Class,
+}
+
+/// What the router's handles ask.
+pub(crate) enum Request {
+    /// A pool for a new destination.
+    OpenSession {
+        hash: DestHash,
+        config: PoolConfig,
+        inbox: QueueSender<Vec<I2np>>,
+        stop: CancellationToken,
+        ended: CancellationToken,
+        reply: oneshot::Sender<Result<SessionSeed, SessionRefused>>,
+    },
+    /// A destination's task has ended.
+    SessionEnded(PoolId),
+    /// RouterInfos from files or from a reseed.
+    Load(Vec<Vec<u8>>),
+    /// Profiles kept from an earlier life.
+    LoadProfiles(String),
+    /// Accept transit tunnels, or not.
+    Transit(bool),
+}
+
+/// What a new destination's task needs.
+pub(crate) struct SessionSeed {
+    pub(crate) pool_id: PoolId,
+    pub(crate) pool: watch::Receiver<Arc<PoolState>>,
+}
+
+/// Why a session was refused.
+pub(crate) enum SessionRefused {
+    /// Another has this destination; it ends with the token if it is closing, `None` if it is not.
+    Duplicate(Option<CancellationToken>),
+    /// Too many sessions.
+    Full(usize),
+}
+
+struct Live {
+    hash: DestHash,
+    pool: watch::Sender<Arc<PoolState>>,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// Everything that the task is connected to.
+pub(crate) struct Wires {
+    pub(crate) clock: Clock,
+    pub(crate) builds: QueueReceiver<ToControl>,
+    pub(crate) database: QueueReceiver<ToControl>,
+    pub(crate) dials: QueueReceiver<ToDial>,
+    pub(crate) refused: QueueReceiver<crate::tunnel::TunnelKey>,
+    pub(crate) transport_events: QueueReceiver<TransportEvent>,
+    pub(crate) requests: QueueReceiver<Request>,
+    pub(crate) plane: QueueSender<Order>,
+    pub(crate) finds: QueueReceiver<RouterHash>,
+    pub(crate) disk: QueueSender<Job>,
+    pub(crate) transport: TransportHandle,
+    pub(crate) view: watch::Sender<PeerView>,
+    pub(crate) own_info: watch::Sender<Arc<RouterInfo>>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// See the module.
+pub(crate) struct Control {
+    keys: Arc<RouterKeys>,
+    face: PublicFace,
+    netdb: netdb::Engine,
+    builder: Builder,
+    view: PeerView,
+    sessions: Map<PoolId, Live>,
+    sessions_max: usize,
+    next_pool: u32,
+    held: Map<RouterHash, (Mono, Vec<I2np>, transport::Class)>,
+    to_plane: VecDeque<Order>,
+    status: StatusBoard,
+    metrics: Arc<ControlMetrics>,
+}
+
+impl Control {
+    #[allow(clippy::too_many_arguments, reason = "assembled in one place")]
+    pub(crate) fn new(
+        now: Now,
+        keys: Arc<RouterKeys>,
+        face: PublicFace,
+        netdb: netdb::Engine,
+        mut builder: Builder,
+        exploratory: PoolConfig,
+        sessions_max: usize,
+        status: StatusBoard,
+        rng: &mut Rng,
+    ) -> Self {
+        let view = PeerView::default();
+        let open =
+            build::Input::OpenPool { id: PoolId::EXPLORATORY, config: exploratory, explicit: Vec::new() };
+        builder.handle(now, &view, open);
+        Self {
+            keys,
+            face,
+            netdb,
+            builder,
+            view,
+            sessions: map(rng),
+            sessions_max,
+            next_pool: 0,
+            held: map(rng),
+            to_plane: VecDeque::new(),
+            status,
+            metrics: Arc::default(),
+        }
+    }
+
+    /// Runs until stopped.
+    pub(crate) async fn run(mut self, mut w: Wires) {
+        let (mut builds, mut database, mut dials) = (Vec::new(), Vec::new(), Vec::new());
+        self.publish_self(w.clock.now(), &w);
+        loop {
+            self.settle(w.clock.now(), &w);
+            let wake = self.poll_timeout();
+            tokio::select! { biased;
+                () = w.stop.cancelled() => break,
+                slot = w.plane.reserve(), if !self.to_plane.is_empty() => {
+                    let Some(slot) = slot else { break };
+                    if let Some(input) = self.to_plane.pop_front() {
+                        slot.send(input);
+                    }
+                    while !self.to_plane.is_empty() && w.plane.room() > 0 {
+                        if let Some(Err(input)) = self.to_plane.pop_front().map(|i| w.plane.try_push(i)) {
+                            self.to_plane.push_front(input);
+                            break;
+                        }
+                    }
+                }
+                () = w.clock.sleep_until(wake) => self.handle_timeout(w.clock.now()),
+                request = w.requests.recv() => {
+                    let Some(request) = request else { break };
+                    self.request(w.clock.now(), request);
+                }
+                event = w.transport_events.recv() => {
+                    let Some(event) = event else { break };
+                    self.transport_event(w.clock.now(), event);
+                }
+                n = w.builds.recv_many(&mut builds, TURN) => {
+                    if n == 0 { break }
+                    let now = w.clock.now();
+                    builds.drain(..).for_each(|m| self.message(now, m));
+                }
+                n = w.dials.recv_many(&mut dials, TURN) => {
+                    if n == 0 { break }
+                    let now = w.clock.now();
+                    dials.drain(..).for_each(|d| self.dial(now, d, &w.transport));
+                }
+                n = w.database.recv_many(&mut database, TURN) => {
+                    if n == 0 { break }
+                    let now = w.clock.now();
+                    database.drain(..).for_each(|m| self.message(now, m));
+                }
+                router = w.finds.recv() => {
+                    let Some(router) = router else { break };
+                    self.netdb.handle(w.clock.now(), netdb::Input::FindRouter(router));
+                }
+                key = w.refused.recv() => {
+                    let Some(key) = key else { break };
+                    self.builder.handle(w.clock.now(), &self.view, build::Input::Refused(key));
+                }
+            }
+        }
+        let _ = w.disk.try_push(Job::Profiles(self.netdb.save_profiles()));
+    }
+
+    fn poll_timeout(&self) -> Option<Mono> {
+        let held = self.held.values().map(|(until, ..)| *until).min();
+        [self.netdb.poll_timeout(), self.builder.poll_timeout(), held].into_iter().flatten().min()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        if self.netdb.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.netdb.handle_timeout(now);
+        }
+        if self.builder.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.builder.handle_timeout(now, &self.view);
+        }
+        let metrics = &self.metrics;
+        self.held.retain(|_, (until, messages, _)| {
+            let keep = *until > now.mono;
+            if !keep {
+                metrics.dial_unknown.add(messages.len() as u64);
+            }
+            keep
+        });
+    }
+
+    fn message(&mut self, now: Now, m: ToControl) {
+        let ToControl { from, via, message } = m;
+        let tagged = message.kind == I2npKind::GARLIC && self.netdb.owns_tag(&message.body);
+        match message.kind {
+            I2npKind::DATABASE_STORE
+            | I2npKind::DATABASE_LOOKUP
+            | I2npKind::DATABASE_SEARCH_REPLY
+            | I2npKind::DELIVERY_STATUS => self.database(now, from, via, message),
+            I2npKind::GARLIC if tagged => self.database(now, from, via, message),
+            I2npKind::GARLIC => self.build(now, from, via, message),
+            I2npKind(21..=26) => self.build(now, from, via, message),
+            _ => self.metrics.kind_dropped.inc(),
+        }
+    }
+
+    fn database(&mut self, now: Now, from: Option<RouterHash>, via: Via, message: I2np) {
+        let source = match (from, via) {
+            (Some(router), Via::Direct) => netdb::Source::Direct(router),
+            (None, Via::Direct) => netdb::Source::Garlic,
+            (_, Via::Tunnel(_)) => netdb::Source::Exploratory,
+        };
+        self.netdb.handle(now, netdb::Input::Message { source, message });
+    }
+
+    fn build(&mut self, now: Now, from: Option<RouterHash>, via: Via, message: I2np) {
+        self.builder.handle(now, &self.view, build::Input::Message { from, via, message });
+    }
+
+    fn transport_event(&mut self, now: Now, event: TransportEvent) {
+        match event {
+            TransportEvent::Up { peer, sender, .. } => {
+                self.to_plane.push_back(Order::PeerUp(peer, Arc::new(Link(sender))));
+                self.netdb.handle(now, netdb::Input::Up(peer));
+                self.status.connected(1);
+            }
+            TransportEvent::Down { peer, reason } => {
+                tracing::debug!(%peer, %reason, "link closed");
+                self.to_plane.push_back(Order::PeerDown(peer));
+                self.netdb.handle(now, netdb::Input::Down(peer));
+                self.status.connected(-1);
+            }
+            TransportEvent::RouterInfo { from, raw, flood } => {
+                self.netdb.handle(now, netdb::Input::RouterInfo { from, bytes: raw, flood });
+            }
+            TransportEvent::DialFailed { peer, reason, messages } => {
+                tracing::debug!(%peer, %reason, messages, "no link");
+                if reason.is_peers_fault() {
+                    self.netdb.handle(now, netdb::Input::Report(peer, Report::DialFailed));
+                }
+                self.builder.handle(now, &self.view, build::Input::PeerFailed(peer));
+            }
+        }
+    }
+
+    fn request(&mut self, now: Now, request: Request) {
+        match request {
+            Request::OpenSession { hash, config, inbox, stop, ended, reply } => {
+                let seed = self.open_session(now, hash, config, inbox, stop, ended);
+                let _ = reply.send(seed);
+            }
+            Request::SessionEnded(pool) => {
+                if let Some(live) = self.sessions.remove(&pool) {
+                    self.to_plane.push_back(Order::OwnerGone(pool));
+                    self.builder.handle(now, &self.view, build::Input::ClosePool(pool));
+                    live.ended.cancel();
+                    self.status.sessions(self.sessions.len());
+                }
+            }
+            Request::Load(routers) => {
+                for bytes in routers {
+                    self.netdb.handle(now, netdb::Input::Load(bytes));
+                }
+            }
+            Request::LoadProfiles(text) => self.netdb.handle(now, netdb::Input::LoadProfiles(text)),
+            Request::Transit(accept) => self.builder.handle(now, &self.view, build::Input::Transit(accept)),
+        }
+    }
+
+    fn open_session(
+        &mut self,
+        now: Now,
+        hash: DestHash,
+        config: PoolConfig,
+        inbox: QueueSender<Vec<I2np>>,
+        stop: CancellationToken,
+        ended: CancellationToken,
+    ) -> Result<SessionSeed, SessionRefused> {
+        if let Some(old) = self.sessions.values().find(|l| l.hash == hash) {
+            return Err(SessionRefused::Duplicate(old.stop.is_cancelled().then(|| old.ended.clone())));
+        }
+        if self.sessions.len() >= self.sessions_max {
+            return Err(SessionRefused::Full(self.sessions_max));
+        }
+        self.next_pool += 1;
+        let pool_id = PoolId(self.next_pool);
+        let (pool, receiver) = watch::channel(Arc::default());
+        self.sessions.insert(pool_id, Live { hash, pool, stop, ended });
+        self.to_plane.push_back(Order::Owner(pool_id, Arc::new(inbox)));
+        let open = build::Input::OpenPool { id: pool_id, config, explicit: Vec::new() };
+        self.builder.handle(now, &self.view, open);
+        self.status.sessions(self.sessions.len());
+        Ok(SessionSeed { pool_id, pool: receiver })
+    }
+
+    fn dial(&mut self, now: Now, d: ToDial, transport: &TransportHandle) {
+        if let Some(entry) = self.view.get(&d.peer) {
+            let info = Arc::new(RouterInfo::clone(&entry.info));
+            transport.dial(info, d.messages, d.class);
+            return;
+        }
+        if self.held.len() >= HELD_ROUTERS_MAX && !self.held.contains_key(&d.peer) {
+            self.metrics.dial_full.add(d.messages.len() as u64);
+            return;
+        }
+        let (_, messages, _) =
+            self.held.entry(d.peer).or_insert_with(|| (now.mono + HELD_FOR, Vec::new(), d.class));
+        let room = HELD_MESSAGES_MAX.saturating_sub(messages.len());
+        messages.extend(d.messages.into_iter().take(room));
+        self.netdb.handle(now, netdb::Input::FindRouter(d.peer));
+    }
+
+    /// Runs both engines until neither has anything to do.
+    fn settle(&mut self, now: Now, w: &Wires) {
+        loop {
+            let mut busy = false;
+            while let Some(action) = self.builder.poll_action() {
+                busy = true;
+                self.builder_action(now, action);
+            }
+            while let Some(action) = self.netdb.poll_action() {
+                busy = true;
+                self.netdb_action(now, action, w);
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.status.transit(self.builder.transit_tunnels());
+    }
+
+    fn builder_action(&mut self, now: Now, action: build::Action) {
+        match action {
+            build::Action::Plane(input) => self.push_plane(input),
+            build::Action::Pool(id, state) => self.pool_changed(now, id, state),
+            build::Action::Trouble(id, report) => {
+                tracing::debug!(pool = id.0, %report, "tunnels cannot be built");
+                self.status.trouble(id, report.to_string());
+            }
+            build::Action::Profile(router, report) => {
+                self.netdb.handle(now, netdb::Input::Report(router, report));
+            }
+            build::Action::Netdb { message, from } => {
+                let source = from.map_or(netdb::Source::Garlic, netdb::Source::Direct);
+                self.netdb.handle(now, netdb::Input::Message { source, message });
+            }
+            build::Action::NeedRouterInfo(router) => self.netdb.handle(now, netdb::Input::FindRouter(router)),
+        }
+    }
+
+    fn pool_changed(&mut self, now: Now, id: PoolId, state: Arc<PoolState>) {
+        if id.is_exploratory() {
+            let inbound = state
+                .inbound
+                .iter()
+                .map(|t| netdb::ReplyTunnel { gateway: t.gateway, tunnel: t.id })
+                .collect();
+            let outbound = state.outbound.iter().map(|t| t.handle).collect();
+            self.netdb.handle(now, netdb::Input::Exploratory(netdb::Tunnels { inbound, outbound }));
+            self.status.exploratory(&state);
+        } else if let Some(live) = self.sessions.get(&id) {
+            live.pool.send_replace(state);
+        }
+    }
+
+    fn netdb_action(&mut self, now: Now, action: netdb::Action, w: &Wires) {
+        match action {
+            netdb::Action::Send { to, message } => self.push_plane(plane::Input::Send { to, message }),
+            netdb::Action::SendThrough { tunnel, to, message } => {
+                let messages = vec![(Delivery::Router(to), message)];
+                self.push_plane(plane::Input::Out { handle: tunnel, messages });
+            }
+            netdb::Action::RegisterTag { tag, lifetime } => {
+                self.push_plane(plane::Input::RegisterTag { tag, expires: now.mono + lifetime });
+            }
+            netdb::Action::RouterFound(router) => {
+                if let Some((_, messages, class)) = self.held.remove(&router) {
+                    self.dial(now, ToDial { peer: router, messages, class }, &w.transport);
+                }
+            }
+            netdb::Action::RouterNotFound(router) => {
+                if let Some((_, messages, _)) = self.held.remove(&router) {
+                    self.metrics.dial_unknown.add(messages.len() as u64);
+                    self.builder.handle(now, &self.view, build::Input::PeerFailed(router));
+                }
+            }
+            netdb::Action::Published { by } => {
+                tracing::debug!(floodfill = %by, "our RouterInfo is published");
+                self.status.published(true);
+            }
+            netdb::Action::PublishFailed { asked } => {
+                tracing::info!(asked, "no floodfill has confirmed our RouterInfo; trying again");
+                self.status.published(false);
+            }
+            netdb::Action::RefreshOwn => self.publish_self(now, w),
+            netdb::Action::Save { hash, info } => self.disk(w, Job::Save(hash, info.raw().clone())),
+            netdb::Action::Forget(hash) => self.disk(w, Job::Forget(hash)),
+            netdb::Action::SaveProfiles(text) => self.disk(w, Job::Profiles(text)),
+            netdb::Action::ViewChanged(view) => {
+                self.view = view.clone();
+                self.status.known(self.view.len(), self.view.floodfills().len());
+                w.view.send_replace(view);
+                self.builder.handle(now, &self.view, build::Input::ViewChanged);
+            }
+        }
+    }
+
+    /// Signs our RouterInfo with the present time and gives it to all who need it.
+    fn publish_self(&mut self, now: Now, w: &Wires) {
+        let stats = self.netdb.stats();
+        self.face.known = Some((stats.routers, stats.lease_sets));
+        let info = self.keys.router_info(now.wall_ms, &self.face);
+        match Verified::check(info.clone()) {
+            Ok(verified) => {
+                self.disk(w, Job::Own(info.raw().clone()));
+                w.own_info.send_replace(Arc::new(info));
+                self.netdb.handle(now, netdb::Input::Own(Arc::new(verified)));
+            }
+            Err(_) => tracing::error!("our own RouterInfo does not verify; this is a bug, please report it"),
+        }
+    }
+
+    fn disk(&self, w: &Wires, job: Job) {
+        if w.disk.try_push(job).is_err() {
+            self.metrics.disk_dropped.inc();
+        }
+    }
+
+    fn push_plane(&mut self, input: plane::Input) {
+        if self.to_plane.len() >= TO_PLANE_MAX {
+            // Messages can be sent again; orders about tunnels cannot.
+            if matches!(input, plane::Input::Send { .. } | plane::Input::Out { .. }) {
+                self.metrics.to_plane_dropped.inc();
+                return;
+            }
+        }
+        self.to_plane.push_back(input.into());
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+//! The router as the SAM bridge sees it.
+
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::api::{Inner, Router, StartError};
+use crate::destination::{
+    self, DestinationKeys, Error, ErrorKind, I2pStream, Session, SessionConfig, StreamOptions, Target,
+};
+use crate::sam::{
+    self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamConfig, SamSession,
+};
+use crate::tunnel::{PoolConfig, PoolSide};
+use crate::wire::{DestHash, Destination, SigType, Wire};
+
+/// Opens the bridge if the configuration asks for one.
+pub(super) async fn start(router: &Router) -> Result<(), StartError> {
+    let config = &router.inner.config;
+    let Some(address) = config.sam else { return Ok(()) };
+    let mut sam_config = SamConfig::at(address);
+    sam_config.udp = config.sam_udp;
+    sam_config.hosts = config.data_dir.as_ref().map(|dir| dir.join("hosts.txt"));
+    let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
+    let server = sam::SamServer::start(sam_config, backend, &router.inner.tasks)
+        .await
+        .map_err(|e| StartError::Listen { key: "sam", address, problem: e.to_string() })?;
+    let _ = router.inner.sam.set(server.address());
+    tracing::info!(address = %server.address(), "SAM ready");
+    Ok(())
+}
+
+/// Holds the router weakly: the bridge is one of its tasks and must not keep it alive.
+struct SamBackend {
+    router: Weak<Inner>,
+}
+
+impl SamBackend {
+    fn router(&self) -> Result<Router, Failure> {
+        let stopped = || Failure::new(ResultCode::I2pError, "the router is stopping");
+        self.router.upgrade().map(|inner| Router { inner }).ok_or_else(stopped)
+    }
+}
+
+fn failure(e: &Error) -> Failure {
+    let code = match e.kind() {
+        ErrorKind::InvalidTarget => ResultCode::InvalidKey,
+        ErrorKind::NameNotFound => ResultCode::KeyNotFound,
+        ErrorKind::LeaseSetNotFound | ErrorKind::Incompatible | ErrorKind::Refused => {
+            ResultCode::CantReachPeer
+        }
+        ErrorKind::Timeout => ResultCode::Timeout,
+        ErrorKind::DuplicateDestination => ResultCode::DuplicatedDest,
+        _ => ResultCode::I2pError,
+    };
+    Failure::new(code, e.explain())
+}
+
+impl Backend for SamBackend {
+    fn open(&self, config: sam::SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>> {
+        Box::pin(async move {
+            let keys = keys_of(&config.keys)?;
+            let side = |t: &sam::TunnelOptions| PoolSide {
+                length: t.length,
+                variance: t.variance,
+                quantity: t.quantity,
+                backup: t.backup,
+            };
+            let streams = StreamOptions {
+                max_window: config.streaming.window_max.map_or(512, u32::from),
+                answer_pings: config.streaming.answer_pings.unwrap_or(true),
+                max_streams: config.streaming.concurrent_max.map_or(2048, |n| n as usize),
+                compress: config.streaming.gzip.unwrap_or(true),
+                ..StreamOptions::default()
+            };
+            let mut session_config = SessionConfig::with_keys(keys).nickname(config.name.clone());
+            session_config.tunnels =
+                PoolConfig { inbound: side(&config.inbound), outbound: side(&config.outbound) };
+            session_config.streams = streams;
+            session_config.unpublished = !config.lease_set.publish;
+            let session = self.router()?.session(session_config).await.map_err(|e| failure(&e))?;
+            Ok(Arc::new(Bridged { session }) as Arc<dyn SamSession>)
+        })
+    }
+
+    fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>> {
+        Box::pin(async move {
+            self.router()?.lookup(hash).await.map_err(|e| match e.kind() {
+                ErrorKind::LeaseSetNotFound => Failure::new(ResultCode::KeyNotFound, e.explain()),
+                _ => failure(&e),
+            })
+        })
+    }
+
+    fn new_keys(&self, sig_type: SigType) -> Result<PrivateKeys, Failure> {
+        let refused =
+            || Failure::new(ResultCode::I2pError, format!("SIGNATURE_TYPE {} unsupported", sig_type.code()));
+        let keys = self.router()?.new_keys(sig_type).ok_or_else(refused)?;
+        PrivateKeys::from_base64(&keys.to_base64()).map_err(|_| refused())
+    }
+
+    fn check_keys(&self, keys: &PrivateKeys) -> Result<(), Failure> {
+        keys_of(keys).map(|_| ())
+    }
+
+    fn status(&self) -> sam::RouterStatus {
+        let Ok(router) = self.router() else { return sam::RouterStatus::default() };
+        let status = router.status().borrow().clone();
+        sam::RouterStatus {
+            known_routers: status.known.0,
+            connected_routers: status.connected,
+            own_tunnels: status.exploratory.0 + status.exploratory.1,
+            transit_tunnels: status.transit,
+            uptime_s: router.uptime().as_secs(),
+            note: format!(
+                "{:?}, {} floodfills known, {}",
+                status.stage,
+                status.known.1,
+                if status.published { "published" } else { "not published" }
+            ),
+        }
+    }
+}
+
+fn keys_of(keys: &PrivateKeys) -> Result<DestinationKeys, Failure> {
+    if keys.offline().is_some() {
+        return Err(Failure::new(ResultCode::I2pError, "offline keys are not supported yet"));
+    }
+    if keys.destination().sig_type() == SigType::DsaSha1 {
+        return Err(Failure::new(
+            ResultCode::I2pError,
+            "DSA keys are too weak to sign with; use SIGNATURE_TYPE 7",
+        ));
+    }
+    let mut bytes = zeroize::Zeroizing::new(keys.destination().to_bytes());
+    bytes.extend_from_slice(&[0; 256]);
+    bytes.extend_from_slice(keys.signing());
+    DestinationKeys::from_bytes(&bytes).map_err(|e| Failure::new(ResultCode::InvalidKey, e.to_string()))
+}
+
+/// One session behind the bridge.
+struct Bridged {
+    session: Session,
+}
+
+impl Bridged {
+    fn dial(&self, to: Target, options: sam::ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        let session = self.session.clone();
+        Box::pin(async move {
+            let options = destination::ConnectOptions {
+                from_port: options.from_port,
+                to_port: options.to_port,
+                timeout: Some(options.timeout.max(Duration::from_secs(1))),
+            };
+            let stream = session.connect_with(to, options).await.map_err(|e| failure(&e))?;
+            Ok(Box::new(BridgedStream(Some(stream))) as BoxedStream)
+        })
+    }
+}
+
+impl SamSession for Bridged {
+    fn destination(&self) -> &Destination {
+        self.session.destination()
+    }
+
+    fn connect(
+        &self,
+        to: Destination,
+        options: sam::ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        self.dial(Target::Destination(to), options)
+    }
+
+    fn connect_hash(
+        &self,
+        to: DestHash,
+        options: sam::ConnectOptions,
+    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        self.dial(Target::Hash(to), options)
+    }
+
+    fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {
+        let session = self.session.clone();
+        Box::pin(async move {
+            let stream = session.accept().await.map_err(|e| failure(&e))?.stream;
+            Ok(sam::Incoming {
+                peer: stream.peer().clone(),
+                from_port: stream.remote_port(),
+                to_port: stream.local_port(),
+                stream: Box::new(BridgedStream(Some(stream))),
+            })
+        })
+    }
+
+    fn close(&self) {
+        self.session.begin_close();
+    }
+
+    fn closed(&self) -> Boxed<'static, ()> {
+        let session = self.session.clone();
+        Box::pin(async move { session.closed().await })
+    }
+
+    fn status(&self) -> sam::SessionStatus {
+        let (tunnels_in, tunnels_out, streams) = self.session.counts();
+        sam::SessionStatus { tunnels_in, tunnels_out, streams }
+    }
+}
+
+/// A stream that can be reset in place: then nothing is left in it.
+struct BridgedStream(Option<I2pStream>);
+
+impl sam::SamStream for BridgedStream {
+    fn reset(&mut self) {
+        if let Some(stream) = self.0.take() {
+            stream.reset();
+        }
+    }
+}
+
+impl AsyncRead for BridgedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match &mut self.0 {
+            Some(stream) => Pin::new(stream).poll_read(cx, buf),
+            None => Poll::Ready(Err(sam::reset_error())),
+        }
+    }
+}
+
+impl AsyncWrite for BridgedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match &mut self.0 {
+            Some(stream) => Pin::new(stream).poll_write(cx, buf),
+            None => Poll::Ready(Err(sam::reset_error())),
+        }
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.0.as_mut().map_or(Poll::Ready(Ok(())), |s| Pin::new(s).poll_flush(cx))
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.0.as_mut().map_or(Poll::Ready(Ok(())), |s| Pin::new(s).poll_shutdown(cx))
+    }
+}

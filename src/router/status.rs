@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//! How far the router is, as a value that anybody may watch.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::tunnel::{PoolId, PoolState};
+
+/// Stages of a start, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stage {
+    /// Started; no other router known yet.
+    #[default]
+    Starting,
+    /// Other routers are known.
+    PeersKnown,
+    /// Tunnels of our own stand in both directions: sessions can be opened.
+    Tunnels,
+}
+
+/// How far the router is and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Furthest stage reached and not lost since.
+    pub stage: Stage,
+    /// Known routers, and floodfills among them.
+    pub known: (usize, usize),
+    /// Routers with an open link.
+    pub connected: usize,
+    /// Our exploratory tunnels: inbound, outbound.
+    pub exploratory: (usize, usize),
+    /// A floodfill has confirmed our RouterInfo.
+    pub published: bool,
+    /// Sessions that are open.
+    pub sessions: usize,
+    /// Tunnels that we carry for others.
+    pub transit: usize,
+    /// What went wrong last while building our own tunnels.
+    pub trouble: Option<String>,
+}
+
+/// The writing end.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusBoard(Arc<watch::Sender<Status>>);
+
+impl StatusBoard {
+    pub(crate) fn new() -> (Self, watch::Receiver<Status>) {
+        let (tx, rx) = watch::channel(Status::default());
+        (Self(Arc::new(tx)), rx)
+    }
+
+    fn change(&self, f: impl FnOnce(&mut Status)) {
+        self.0.send_if_modified(|status| {
+            let before = status.clone();
+            f(status);
+            let ready = status.exploratory.0 > 0 && status.exploratory.1 > 0;
+            status.stage = match status.known.0 {
+                _ if ready => Stage::Tunnels,
+                0 => Stage::Starting,
+                _ => Stage::PeersKnown,
+            };
+            if status.stage > before.stage {
+                tell(status);
+            }
+            *status != before
+        });
+    }
+
+    pub(crate) fn known(&self, routers: usize, floodfills: usize) {
+        self.change(|s| s.known = (routers, floodfills));
+    }
+
+    pub(crate) fn connected(&self, change: isize) {
+        self.change(|s| s.connected = s.connected.saturating_add_signed(change));
+    }
+
+    pub(crate) fn exploratory(&self, pool: &PoolState) {
+        self.change(|s| s.exploratory = (pool.inbound.len(), pool.outbound.len()));
+    }
+
+    pub(crate) fn published(&self, yes: bool) {
+        self.change(|s| s.published = yes);
+    }
+
+    pub(crate) fn sessions(&self, n: usize) {
+        self.change(|s| s.sessions = n);
+    }
+
+    pub(crate) fn transit(&self, n: usize) {
+        self.change(|s| s.transit = n);
+    }
+
+    pub(crate) fn trouble(&self, pool: PoolId, text: String) {
+        if pool.is_exploratory() {
+            self.change(|s| s.trouble = Some(text));
+        }
+    }
+}
+
+/// A line for the operator when a stage is reached.
+fn tell(status: &Status) {
+    let (routers, floodfills) = status.known;
+    match status.stage {
+        Stage::Starting => {}
+        Stage::PeersKnown => tracing::info!(routers, floodfills, "peers known"),
+        Stage::Tunnels => {
+            let (inbound, outbound) = status.exploratory;
+            tracing::info!(inbound, outbound, "first tunnels stand; sessions can be opened");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//! Whole routers in one process, over loopback TCP.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Router, RouterConfig, Stage};
+use crate::destination::SessionConfig;
+
+/// Routers that know each other; half of them floodfills.
+async fn network(n: usize) -> Vec<Router> {
+    let mut routers = Vec::new();
+    for i in 0..n {
+        let config = RouterConfig {
+            host: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            net_id: 99,
+            test_network: true,
+            floodfill: i % 2 == 0,
+            sam: None,
+            ..RouterConfig::default()
+        };
+        routers.push(Router::builder().config(config).start().await.expect("starts"));
+    }
+    let infos: Vec<Vec<u8>> = routers.iter().map(|r| r.info().raw().to_vec()).collect();
+    for router in &routers {
+        router.load_routers(infos.clone()).await;
+    }
+    routers
+}
+
+async fn echo_works(routers: &[Router], hops: u8) {
+    for router in routers {
+        router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
+    }
+    let config = SessionConfig::transient().tunnels(hops, 2);
+    let limit = Duration::from_secs(30);
+    let server = tokio::time::timeout(limit, routers[0].session(config.clone()))
+        .await
+        .expect("in time")
+        .expect("opens");
+    let client =
+        tokio::time::timeout(limit, routers[1].session(config)).await.expect("in time").expect("opens");
+    let mut listener = server.listen(0);
+    let target = server.destination().clone();
+    let connect = async { client.connect(target).await };
+    let (accepted, connected) =
+        tokio::time::timeout(limit, async { tokio::join!(listener.accept(), connect) })
+            .await
+            .expect("in time");
+    let (mut far, mut near) = (accepted.expect("accepts"), connected.expect("connects"));
+    assert_eq!(far.peer().hash(), client.destination().hash());
+    let sent: Vec<u8> = (0..200_000u32).map(|i| (i % 251) as u8).collect();
+    let copy = sent.clone();
+    let write = async move {
+        near.write_all(&copy).await.expect("writes");
+        near.shutdown().await.expect("shuts");
+        let mut back = Vec::new();
+        near.read_to_end(&mut back).await.expect("reads");
+        back
+    };
+    let serve = async move {
+        let mut got = Vec::new();
+        far.read_to_end(&mut got).await.expect("reads");
+        far.write_all(&got).await.expect("writes");
+        far.shutdown().await.expect("shuts");
+        got
+    };
+    let (back, got) = tokio::time::timeout(Duration::from_secs(60), async { tokio::join!(write, serve) })
+        .await
+        .expect("in time");
+    assert!(got == sent, "{} of {} bytes arrived", got.len(), sent.len());
+    assert!(back == sent, "{} of {} bytes came back", back.len(), sent.len());
+    server.close().await;
+    client.close().await;
+}
+
+async fn run(hops: u8) {
+    let routers = network(6).await;
+    echo_works(&routers, hops).await;
+    for router in routers {
+        router.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn bytes_cross_zero_hops() {
+    run(0).await;
+}
+
+#[tokio::test]
+async fn bytes_cross_one_hop() {
+    run(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_cross_two_hops_on_many_threads() {
+    run(2).await;
+}
+
+#[tokio::test]
+async fn bytes_cross_two_hops_on_one_thread() {
+    run(2).await;
+}
