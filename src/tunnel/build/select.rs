@@ -3,8 +3,8 @@
 //!
 //! Pure: a [`PeerView`], a [`Want`] and randomness in, hops out. Rules that protect anonymity or that the network
 //! forces hold always (no router twice, never ourselves, one hop per subnet and family, every hop able to reach the
-//! next); preferences (tier, rest after a refusal, share of our tunnels) are given up step by step when too few routers
-//! are left. Within a pool hops are ordered by a secret of the pool, against predecessor attacks.
+//! next); preferences (tier, rest after a refusal, share of our tunnels) are given up one after the other when too few
+//! routers are left. Within a pool hops are ordered by a secret of the pool, against predecessor attacks.
 //! Spec: peer selection; tunnel implementation, "Peer Ordering".
 
 use std::fmt;
@@ -126,6 +126,9 @@ enum Ease {
     AnyTier,
     /// Routers that refused or failed just now, too.
     Tired,
+    /// Routers that are in a third of our tunnels, too: better than no tunnel, and needed behind a firewall, where
+    /// few can be the hop next to us.
+    Overused,
 }
 
 struct Search<'a> {
@@ -157,7 +160,7 @@ pub(super) fn select(
         length = usable.len();
     }
     loop {
-        for ease in [Ease::None, Ease::AnyTier, Ease::Tired] {
+        for ease in [Ease::None, Ease::AnyTier, Ease::Tired, Ease::Overused] {
             let candidates = search.candidates(&usable, ease, length);
             if candidates.len() >= length
                 && let Some(hops) = search.find(rng, candidates, length)
@@ -193,11 +196,10 @@ impl Search<'_> {
             && peer.version >= self.policy.min_version
             && peer.congestion != Congestion::Refusing
             && (!self.policy.strict_ends || peer.class > BandwidthClass::K)
-            && (!self.policy.diverse || self.share_allows(&peer.hash))
     }
 
     fn share_allows(&self, hash: &RouterHash) -> bool {
-        if self.view.len() < SHARE_FROM {
+        if !self.policy.diverse || self.view.len() < SHARE_FROM {
             return true;
         }
         let used = self.want.usage.get(hash).copied().unwrap_or(0);
@@ -211,10 +213,14 @@ impl Search<'_> {
         ease: Ease,
         length: usize,
     ) -> Vec<&'v Arc<PeerEntry>> {
-        if ease == Ease::Tired {
+        if ease == Ease::Overused {
             return usable.to_vec();
         }
-        let mut rested: Vec<_> = usable.iter().filter(|p| self.rested(p)).copied().collect();
+        let fair = usable.iter().filter(|p| self.share_allows(&p.hash)).copied();
+        if ease == Ease::Tired {
+            return fair.collect();
+        }
+        let mut rested: Vec<_> = fair.filter(|p| self.rested(p)).collect();
         if ease == Ease::None {
             let enough = TIER_ALONE_MIN.max(length.saturating_mul(3));
             let floors: &[Tier] = match (self.want.client, self.want.careful) {
