@@ -80,3 +80,6 @@ impl<P> Tags<P> {
         self.table.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::client::{LeaseAction, LeaseLookups, LeasePublisher, PublishAction};
 use super::message::{ReplyTunnel, Tunnels, local_cloves, sealed_part};
 use super::{Action, Config, Engine, Input, Source};
 use crate::base::{Mono, Now, Rng};
-use crate::crypto::{SigningKey, Verified, X25519Public, X25519Secret, noise_n};
+use crate::crypto::{SigningKey, Verified, X25519Secret, noise_n};
 use crate::wire::{
     DeliveryStatus, Destination, Hash, I2np, I2npKind, Lease2, LeaseSet2, LeaseSetKey, Mapping,
     RouterAddress, RouterHash, RouterIdentity, RouterInfo, SigType, TunnelGateway, TunnelId, Wire, b64,
@@ -381,20 +381,12 @@ impl Sim {
         self.input(node, Input::Message { source, message });
     }
 
-    /// A liar lets its own (honest) engine see a store without content and a lookup for a key that nobody has.
+    /// A liar spoils the signature of what is stored at it: acknowledged, but not kept.
     fn lie(&mut self, node: usize, source: Source, mut message: I2np) {
-        match message.kind {
-            I2npKind::DATABASE_STORE => {
-                // Spoil the signature: acknowledged, but not kept.
-                if let Some(last) = message.body.last_mut() {
-                    *last ^= 1;
-                }
-            }
-            I2npKind::DATABASE_LOOKUP => {
-                // Answers that it has nothing and knows nobody; needs the true key in the reply, so the engine's
-                // own tables are emptied instead by never storing anything (see above).
-            }
-            _ => {}
+        if message.kind == I2npKind::DATABASE_STORE
+            && let Some(last) = message.body.last_mut()
+        {
+            *last ^= 1;
         }
         self.input(node, Input::Message { source, message });
     }
@@ -430,12 +422,10 @@ impl Sim {
                 next = next.min(client.lookups.poll_timeout().unwrap_or(next));
                 next = next.min(client.publisher.poll_timeout(self.now).unwrap_or(next));
             }
-            let step = next - self.now.mono;
             self.now = Now {
                 mono: next.max(self.now.mono),
                 wall_ms: NOON - 1_000 + next.max(self.now.mono).as_millis(),
             };
-            let _ = step;
             while let Some(entry) = self.queue.first_entry()
                 && entry.key().0 <= self.now.mono
             {
@@ -467,9 +457,4 @@ impl Sim {
     pub(super) fn log(&self, node: usize, wanted: impl Fn(&Action) -> bool) -> usize {
         self.nodes[node].log.iter().filter(|a| wanted(a)).count()
     }
-}
-
-/// A public key that never opens anything.
-pub(super) fn dead_key() -> X25519Public {
-    X25519Public([0; 32])
 }

@@ -139,6 +139,9 @@ impl Engine {
             Input::Load(bytes) => {
                 let _ = self.take_router(now, &bytes, None, Origin::Disk);
             }
+            Input::Bootstrap(bytes) => {
+                let _ = self.take_router(now, &bytes, None, Origin::Bundle);
+            }
             Input::LoadProfiles(text) => {
                 self.profiles.load(&text);
                 self.restand(now);
@@ -413,10 +416,17 @@ impl Engine {
             self.timers.set(Timer::View, next);
             return;
         }
+        self.take_view(now);
+    }
+
+    fn take_view(&mut self, now: Now) {
         self.viewed = now.mono;
         self.view = self.routers.view(self.own.clone());
-        // An older snapshot that nobody took yet is of no use any more.
-        self.actions.retain(|a| !matches!(a, Action::ViewChanged(_)));
-        self.actions.push_back(Action::ViewChanged(self.view.clone()));
+        let action = Action::ViewChanged(self.view.clone());
+        // A snapshot that nobody took yet is replaced where it stands, so that it stays ahead of what refers to it.
+        match self.actions.iter_mut().find(|a| matches!(a, Action::ViewChanged(_))) {
+            Some(waiting) => *waiting = action,
+            None => self.actions.push_back(action),
+        }
     }
 }

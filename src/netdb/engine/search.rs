@@ -361,6 +361,7 @@ impl Engine {
         if self.searches.table.contains_key(&Hash::from(hash)) {
             self.metrics.searches_found.inc();
             if self.searches.table.get(&Hash::from(hash)).is_some_and(|s| s.aim == Aim::Wanted) {
+                self.take_view(now);
                 self.actions.push_back(Action::RouterFound(hash));
             }
             self.end(hash.into());

@@ -460,3 +460,25 @@ fn a_transport_session_may_only_speak_for_itself() {
     engine.handle(at(0), Input::RouterInfo { from: router.hash(), bytes, flood: true });
     assert!(engine.view().get(&router.hash()).is_some());
 }
+
+#[test]
+fn the_routers_of_a_real_reseed_bundle_are_taken_and_kept() {
+    use crate::netdb::reseed::{Origin, Signers, open_su3};
+    const SAMPLE: &[u8] = include_bytes!("../../../sam-tests/data/reseed/sample.su3");
+    let day_s = 1_745_582_702 + 86_400;
+    let bundle = open_su3(SAMPLE, &Signers::bundled(), day_s, Origin::File).unwrap();
+    let now = Now { mono: Mono::from_secs(1), wall_ms: day_s * 1000 };
+    let mut engine = Engine::new(Config::new(RouterHash([1; 32])), now, Rng::from_seed(1));
+    for bytes in &bundle.routers {
+        engine.handle(now, Input::Bootstrap(bytes.clone()));
+    }
+    let stats = engine.stats();
+    assert!(stats.routers * 10 >= bundle.routers.len() * 9, "{} of {}", stats.routers, bundle.routers.len());
+    assert!(stats.floodfills > 0);
+    let view = engine.view();
+    assert!(view.iter().all(|e| e.version >= crate::wire::RouterVersion(0, 9, 50)));
+    assert!(view.iter().filter(|e| e.ntcp2_v4.is_some()).count() * 2 > view.len());
+    engine.handle_timeout(now.later(Duration::from_secs(11)));
+    let saved = drain(&mut engine).iter().filter(|a| matches!(a, Action::Save { .. })).count();
+    assert_eq!(saved, stats.routers);
+}

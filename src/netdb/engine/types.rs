@@ -95,8 +95,10 @@ pub enum Input {
         /// Whether the peer asks us to flood it.
         flood: bool,
     },
-    /// A RouterInfo from disk or from a reseed bundle.
+    /// A RouterInfo that [`Action::Save`] kept on disk.
     Load(Vec<u8>),
+    /// A RouterInfo from a reseed bundle or a file that the operator named; it may be old, and is kept on disk.
+    Bootstrap(Vec<u8>),
     /// What [`Action::SaveProfiles`] wrote in an earlier life.
     LoadProfiles(String),
     /// Our own RouterInfo is new or has changed.

@@ -18,8 +18,10 @@ pub enum Origin {
     Store,
     /// The answer to a lookup of ours.
     Lookup,
-    /// From our own disk or a reseed file.
+    /// From our own disk.
     Disk,
+    /// From a reseed bundle or another file that we were given.
+    Bundle,
 }
 
 /// Why an entry was not taken. Each is a rule of its own, so that counters and tests can tell them apart.

@@ -149,7 +149,7 @@ impl Routers {
 
     const fn age_max(&self, origin: Origin) -> u64 {
         match origin {
-            Origin::Disk => AGE_MAX_DISK_MS,
+            Origin::Disk | Origin::Bundle => AGE_MAX_DISK_MS,
             Origin::Store if self.rules.floodfill => AGE_MAX_FLOODFILL_MS,
             _ => AGE_MAX_MS,
         }
