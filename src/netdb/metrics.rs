@@ -44,6 +44,8 @@ metrics! {
         lookups_dropped_busy: Counter,
         /// Lookups dropped because of how they came or how they wanted to be answered.
         lookups_dropped_policy: Counter,
+        /// Answers dropped because we could not find the router they should go to.
+        answers_dropped_unknown: Counter,
         /// Router lookups of ours that found their router.
         searches_found: Counter,
         /// Router lookups of ours that failed.

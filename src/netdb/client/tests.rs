@@ -66,6 +66,7 @@ fn a_published_lease_set_is_found_by_another_destination() {
 #[test]
 fn a_router_can_be_its_own_and_only_floodfill() {
     let mut sim = Sim::new(11, 3, 1);
+    sim.introduce(0, 1);
     let (a, b) = (sim.client(0, 0), sim.client(0, 1));
     let owner = TestDestination::new(&mut sim.rng);
     publish(&mut sim, a, &owner);

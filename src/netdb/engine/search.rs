@@ -46,6 +46,8 @@ enum Aim {
     Wanted,
     /// An answer named it; the router that named it is asked first.
     Fetch(RouterHash),
+    /// Messages for it are held back.
+    Held,
     /// A random key, to learn routers near it; of this kind.
     Explore(LookupKind),
 }
@@ -124,6 +126,19 @@ impl Engine {
         self.begin(now, hash.into(), Aim::Wanted);
     }
 
+    /// Looks for a router for which messages are held. False if that is hopeless or too much at present.
+    pub(super) fn find_for_held(&mut self, now: Now, hash: RouterHash) -> bool {
+        if self.is_searched(&hash.into()) {
+            return true;
+        }
+        let absent = self.searches.negative.get(&hash).is_some_and(|until| *until > now.mono);
+        if absent || self.searches.len() >= SEARCHES_MAX / 2 || !self.searches.fetch_rate.take(now.mono) {
+            return false;
+        }
+        self.begin(now, hash.into(), Aim::Held);
+        true
+    }
+
     /// Whether an entry under this key would answer a question of ours.
     pub(super) fn is_searched(&self, key: &Hash) -> bool {
         self.searches.table.contains_key(key)
@@ -141,7 +156,7 @@ impl Engine {
         let Some(search) = self.searches.table.get(&key) else { return };
         let tries = match search.aim {
             Aim::Wanted => TRIES_WANTED,
-            Aim::Fetch(_) => TRIES_FETCH,
+            Aim::Fetch(_) | Aim::Held => TRIES_FETCH,
             Aim::Explore(_) => 1,
         };
         if search.asked.len() >= tries || now.mono >= search.deadline {
@@ -358,6 +373,7 @@ impl Engine {
     /// A router became known (or better known): ends its search, and lets searches go on that lack floodfills.
     pub(super) fn on_router_known(&mut self, now: Now, hash: RouterHash) {
         self.searches.negative.remove(&hash);
+        self.release_held(hash);
         if self.searches.table.contains_key(&Hash::from(hash)) {
             self.metrics.searches_found.inc();
             if self.searches.table.get(&Hash::from(hash)).is_some_and(|s| s.aim == Aim::Wanted) {
@@ -382,8 +398,9 @@ impl Engine {
     }
 
     fn give_up(&mut self, now: Now, key: Hash) {
-        let Some(search) = self.searches.table.get(&key) else { return };
         let hash = RouterHash::from(key);
+        self.drop_held(hash);
+        let Some(search) = self.searches.table.get(&key) else { return };
         if !matches!(search.aim, Aim::Explore(_)) {
             self.metrics.searches_failed.inc();
             if self.searches.negative.len() >= NEGATIVE_MAX {

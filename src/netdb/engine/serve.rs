@@ -18,6 +18,7 @@ use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, Hash, I2np, LookupKind, ReplyEncryption, RouterHash,
     StoreData, TunnelId,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ const LOOKUPS_PER_PATH: u32 = 30;
 const LOOKUPS_PER_PEER: u32 = 240;
 const STORES_PER_PEER: u32 = 600;
 const KEYS_MAX: usize = 8_192;
+/// Routers for which answers are held while we look for them, and answers for each.
+const HELD_MAX: usize = 32;
+const HELD_EACH_MAX: usize = 8;
 
 /// Limits of what we do for others.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(super) struct Server {
     per_peer: PerKey<RouterHash>,
     stores_per_peer: PerKey<RouterHash>,
     floods: PerKey<Hash>,
+    /// Answers for routers that we have to find first.
+    held: BTreeMap<RouterHash, Vec<I2np>>,
 }
 
 impl Server {
@@ -58,6 +64,7 @@ impl Server {
             per_peer: PerKey::new(rng, LOOKUPS_PER_PEER, WINDOW, KEYS_MAX),
             stores_per_peer: PerKey::new(rng, STORES_PER_PEER, WINDOW, KEYS_MAX),
             floods: PerKey::new(rng, FLOODS_PER_KEY, FLOOD_WINDOW, KEYS_MAX),
+            held: BTreeMap::new(),
         }
     }
 }
@@ -113,12 +120,56 @@ impl Engine {
         if tunnel == TunnelId(0) {
             let direct = matches!(source, Source::Direct(_)) || Hash::from(gateway) == store.key;
             if direct {
-                self.actions.push_back(Action::Send { to: gateway, message: status });
+                self.reply_or_hold(now, source, gateway, status);
             }
             return;
         }
         let message = message::into_tunnel(&mut self.rng, now.wall_ms, tunnel, &status);
-        self.actions.push_back(Action::Send { to: gateway, message });
+        self.send_or_hold(now, gateway, message);
+    }
+
+    /// Sends to a router that asked for it, on the session on which it asked if that was its own.
+    fn reply_or_hold(&mut self, now: Now, source: Source, to: RouterHash, message: I2np) {
+        if source == Source::Direct(to) {
+            self.actions.push_back(Action::Send { to, message });
+        } else {
+            self.send_or_hold(now, to, message);
+        }
+    }
+
+    /// Sends to a router that was named to us. If we do not know it, we look for it first.
+    fn send_or_hold(&mut self, now: Now, to: RouterHash, message: I2np) {
+        let known = to == self.config.own || self.connected.contains(&to) || self.routers.contains(&to);
+        if known {
+            self.actions.push_back(Action::Send { to, message });
+            return;
+        }
+        let held = &mut self.server.held;
+        let room = match held.get(&to) {
+            Some(waiting) => waiting.len() < HELD_EACH_MAX,
+            None => held.len() < HELD_MAX,
+        };
+        if !room {
+            self.metrics.answers_dropped_unknown.inc();
+            return;
+        }
+        held.entry(to).or_default().push(message);
+        if !self.find_for_held(now, to) {
+            self.drop_held(to);
+        }
+    }
+
+    /// The router that messages were held for is known now.
+    pub(super) fn release_held(&mut self, to: RouterHash) {
+        for message in self.server.held.remove(&to).unwrap_or_default() {
+            self.actions.push_back(Action::Send { to, message });
+        }
+    }
+
+    /// The router that messages were held for could not be found.
+    pub(super) fn drop_held(&mut self, to: RouterHash) {
+        let dropped = self.server.held.remove(&to).unwrap_or_default().len();
+        self.metrics.answers_dropped_unknown.add(dropped as u64);
     }
 
     fn take_lease_set(&mut self, now: Now, source: Source, store: &DatabaseStore) {
@@ -255,7 +306,7 @@ impl Engine {
             _ => answer.clone(),
         };
         let message = message::into_tunnel(&mut self.rng, now.wall_ms, tunnel, &sealed);
-        self.actions.push_back(Action::Send { to: lookup.from, message });
+        self.send_or_hold(now, lookup.from, message);
     }
 }
 

@@ -307,6 +307,7 @@ fn answers_go_only_to_the_asker_and_only_so_many() {
     let question = lookup(Hash([1; 32]), asker, LookupKind::LeaseSet);
     let answers: usize = (0..1_000).map(|_| ask(&mut engine, 0, asker, &question).len()).sum();
     assert_eq!(answers, 240);
+    engine.handle(at(0), Input::Up(asker));
     let through = DatabaseLookup { reply_tunnel: Some(TunnelId(5)), ..question.clone() };
     let answers: usize = (0..1_000).map(|_| ask(&mut engine, 0, asker, &through).len()).sum();
     assert_eq!(answers, 30, "per reply path");
@@ -481,4 +482,93 @@ fn the_routers_of_a_real_reseed_bundle_are_taken_and_kept() {
     engine.handle_timeout(now.later(Duration::from_secs(11)));
     let saved = drain(&mut engine).iter().filter(|a| matches!(a, Action::Save { .. })).count();
     assert_eq!(saved, stats.routers);
+}
+
+#[test]
+fn an_answer_to_an_unknown_gateway_waits_until_the_gateway_is_found() {
+    let mut sim = Sim::new(21, 4, 2);
+    sim.introduce(0, 1);
+    sim.introduce(1, 0);
+    sim.introduce(1, 3);
+    sim.introduce(2, 0);
+    // Node 2's way back leads through 3, which floodfill 0 does not know but floodfill 1 does.
+    sim.exploratory(2, 3);
+    let wanted = sim.hash(1);
+    sim.input(2, Input::FindRouter(wanted));
+    sim.run(secs(2));
+    assert_eq!(sim.log(2, found(wanted)), 1);
+    assert!(sim.nodes[0].engine.view().get(&sim.hash(3)).is_some());
+}
+
+#[test]
+fn gateways_that_nobody_knows_cost_little() {
+    let mut rng = Rng::from_seed(22);
+    let (mut engine, _) = floodfill(&mut rng);
+    let other = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(other.bytes(&Make { caps: "XfR", ..Make::default() })));
+    drain(&mut engine);
+    for n in 0..200_u8 {
+        let gateway = RouterHash([n; 32]);
+        let question = DatabaseLookup {
+            reply_tunnel: Some(TunnelId(1)),
+            ..lookup(Hash([1; 32]), gateway, LookupKind::LeaseSet)
+        };
+        ask(&mut engine, 0, RouterHash([7; 32]), &question);
+    }
+    assert!(engine.stats().searches <= 32);
+    let mut ms = 0;
+    while engine.stats().searches > 0 && ms < 60_000 {
+        ms += 1_000;
+        engine.handle_timeout(at(ms));
+        drain(&mut engine);
+    }
+    assert_eq!(engine.metrics().answers_dropped_unknown.get(), 200);
+}
+
+#[test]
+fn no_bytes_make_the_engine_fall() {
+    let mut rng = Rng::from_seed(23);
+    let (mut engine, own) = floodfill(&mut rng);
+    let router = TestRouter::new(&mut rng);
+    let owner = TestDestination::new(&mut rng);
+    let store =
+        |key, data| DatabaseStore { key, reply: Some((5, TunnelId(3), router.hash())), data }.to_bytes();
+    let seeds = [
+        (
+            I2npKind::DATABASE_STORE,
+            store(router.hash().into(), StoreData::RouterInfo(router.bytes(&Make::default()))),
+        ),
+        (
+            I2npKind::DATABASE_STORE,
+            store(owner.key(), StoreData::LeaseSet2(owner.lease_set(at(0)).raw().to_vec())),
+        ),
+        (I2npKind::DATABASE_LOOKUP, lookup(own.hash().into(), router.hash(), LookupKind::Any).to_bytes()),
+        (
+            I2npKind::DATABASE_SEARCH_REPLY,
+            DatabaseSearchReply { key: Hash([1; 32]), peers: vec![own.hash()], from: router.hash() }
+                .to_bytes(),
+        ),
+        (I2npKind::DELIVERY_STATUS, DeliveryStatus { id: 5, time_ms: NOON }.to_bytes()),
+        (I2npKind::GARLIC, vec![0, 0, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9]),
+    ];
+    for round in 0..4_000_u64 {
+        let (kind, body) = &seeds[rng.index(seeds.len())];
+        let mut body = body.clone();
+        for _ in 0..rng.below(4) {
+            let at = rng.index(body.len());
+            body[at] = rng.bytes::<1>()[0];
+        }
+        if rng.below(4) == 0 {
+            body.truncate(rng.index(body.len()));
+        }
+        let source = match rng.below(3) {
+            0 => Source::Direct(router.hash()),
+            1 => Source::Exploratory,
+            _ => Source::Garlic,
+        };
+        let message = I2np { expiration_ms: NOON + round * 10, ..message(*kind, body.clone()) };
+        engine.handle(at(round * 10), Input::Message { source, message });
+        engine.open_tagged(at(round * 10), &body);
+        drain(&mut engine);
+    }
 }
