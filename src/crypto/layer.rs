@@ -107,3 +107,26 @@ impl LayerKeys {
         }
     }
 }
+
+/// Adds layers of different tunnels, to one cell each. Every chain of blocks is serial, but eight of them run side
+/// by side, so the processor works on the others while one waits.
+pub fn encrypt_each(jobs: &mut [(&LayerKeys, &mut Cell)]) {
+    for group in jobs.chunks_mut(LANES) {
+        let mut lanes = [Block::default(); LANES];
+        for index in 0..=BLOCKS {
+            // The IV is encrypted before the body and once more behind it, the second time without a chain.
+            let (at, is_iv) = (index % BLOCKS, index % BLOCKS == 0);
+            for ((keys, cell), lane) in group.iter_mut().zip(&mut lanes) {
+                let Some(block) = cell.as_chunks_mut::<BLOCK_LEN>().0.get_mut(at) else { continue };
+                if is_iv {
+                    *lane = (*block).into();
+                    keys.iv.encrypt_block(lane);
+                } else {
+                    xor(lane.as_mut(), block);
+                    keys.layer.encrypt_block(lane);
+                }
+                *block = (*lane).into();
+            }
+        }
+    }
+}

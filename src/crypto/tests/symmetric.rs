@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{arr, hex};
-use crate::crypto::layer::{CELL_LEN, Cell, LayerKeys};
+use crate::crypto::layer::{CELL_LEN, Cell, LayerKeys, encrypt_each};
 use crate::crypto::siphash::LengthMask;
 use crate::crypto::*;
 
@@ -186,6 +186,16 @@ proptest! {
         prop_assert_eq!(&batch, &single);
         keys.decrypt_batch(&mut batch.iter_mut().collect::<Vec<_>>());
         prop_assert_eq!(&batch, &clear);
+    }
+
+    #[test]
+    fn cells_of_different_tunnels_equal_single_cells(seeds in prop::collection::vec(any::<[u8; 32]>(), 0..20), seed: u8) {
+        let keys: Vec<_> = seeds.iter().map(|s| LayerKeys::new(s, &[seed; 32])).collect();
+        let mut single = cells(keys.len(), seed);
+        let mut each = single.clone();
+        keys.iter().zip(&mut single).for_each(|(keys, cell)| keys.encrypt(cell));
+        encrypt_each(&mut keys.iter().zip(&mut each).collect::<Vec<_>>());
+        prop_assert_eq!(each, single);
     }
 
     #[test]
