@@ -2,8 +2,8 @@
 //! The engine of the plane: sorts what comes in, works in turns, groups what goes out.
 //!
 //! [`Plane::handle`] only sorts: cells behind their tunnel's checks, messages into their gateway's waiting list.
-//! The first [`Plane::poll_action`] after that does the turn's work: packs, encrypts run by run (all cells of a
-//! tunnel together), opens, joins, delivers, and goes round again for what was addressed to ourselves. So the
+//! The first [`Plane::poll_action`] after that does the turn's work: packs, encrypts the cells of all tunnels side
+//! by side, opens, joins, delivers, and goes round again for what was addressed to ourselves. So the
 //! caller must poll until `None` after a batch of inputs, and should not hand in more than some 64 batches between.
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::table::{Role, SlotKey, Table, Tunnel};
 use super::tags::Tags;
 use crate::base::{Mono, Now, Rng};
-use crate::crypto::layer::{Cell, LayerKeys};
+use crate::crypto::layer::{Cell, LayerKeys, encrypt_each};
 use crate::tunnel::types::{Class, Delivery, Install, NextHop, TunnelKey};
 use crate::wire::tunnel_data::{BODY_LEN, encode_body};
 use crate::wire::{I2np, I2npKind, MessageId, Reader, RouterHash, TunnelId};
@@ -399,7 +399,9 @@ impl Plane {
             };
             let mut bodies = self.make_cells(next.tunnel, &parcels);
             if let Some(tunnel) = self.table.get(slot) {
-                apply_layers(&tunnel.role, bodies.iter_mut().map(Vec::as_mut_slice));
+                let mut jobs = Vec::with_capacity(bodies.len());
+                bodies.iter_mut().for_each(|body| apply_layer(&tunnel.role, body, &mut jobs));
+                encrypt_each(&mut jobs);
             }
             for body in bodies {
                 self.send_cell(next, class, loops, self.now.wall_ms.saturating_add(SEND_LIFE_MS), body);
@@ -420,16 +422,16 @@ impl Plane {
             .collect()
     }
 
-    /// Encrypts or decrypts the cells that wait, all of a tunnel together, and passes them on.
+    /// Does our part of the layers on the cells that wait, and passes them on.
     fn run_cells(&mut self) {
         let mut cells = std::mem::take(&mut self.cells);
-        cells.sort_by_key(|c| c.slot);
-        for run in cells.chunk_by_mut(|a, b| a.slot == b.slot) {
-            let tunnel = run.first().and_then(|c| self.table.get(c.slot));
-            if let Some(tunnel) = tunnel {
-                apply_layers(&tunnel.role, run.iter_mut().map(|c| c.message.body.as_mut_slice()));
+        let mut jobs = Vec::with_capacity(cells.len());
+        for cell in &mut cells {
+            if let Some(tunnel) = self.table.get(cell.slot) {
+                apply_layer(&tunnel.role, &mut cell.message.body, &mut jobs);
             }
         }
+        encrypt_each(&mut jobs);
         for cell in cells.drain(..) {
             self.pass_on(cell);
         }
@@ -539,28 +541,21 @@ pub(super) fn split_cell(body: &[u8]) -> Option<(TunnelId, &Cell)> {
     Some((TunnelId(u32::from_be_bytes(*id)), cell.try_into().ok()?))
 }
 
-fn cell_mut(body: &mut [u8]) -> Option<&mut Cell> {
-    body.get_mut(4..)?.try_into().ok()
-}
-
-/// Does our part of the layered encryption to cells of one tunnel.
-fn apply_layers<'a>(role: &Role, bodies: impl Iterator<Item = &'a mut [u8]>) {
-    let mut cells: Vec<&mut Cell> = bodies.filter_map(cell_mut).collect();
+/// Peels the cell in `body` if that is our part in the tunnel, or adds it to the `jobs` if we encrypt: those run side
+/// by side, across tunnels.
+fn apply_layer<'a>(role: &'a Role, body: &'a mut [u8], jobs: &mut Vec<(&'a LayerKeys, &'a mut Cell)>) {
+    let Some(cell) = body.get_mut(4..).and_then(|cell| cell.try_into().ok()) else { return };
     match role {
         Role::Gateway { keys, .. } | Role::Participant { keys, .. } | Role::Endpoint { keys, .. } => {
-            keys.encrypt_batch(&mut cells);
+            jobs.push((keys, cell));
         }
         // The layer that was put on last comes off first; an outbound gateway takes off what hops will put on.
-        Role::Inbound { hops, .. } | Role::Outbound { hops, .. } => peel(hops, &mut cells),
-        Role::ZeroInbound { .. } | Role::ZeroOutbound => {}
-    }
-}
-
-fn peel(hops: &[LayerKeys], cells: &mut [&mut Cell]) {
-    for cell in cells {
-        for hop in hops.iter().rev() {
-            hop.decrypt(cell);
+        Role::Inbound { hops, .. } | Role::Outbound { hops, .. } => {
+            for hop in hops.iter().rev() {
+                hop.decrypt(cell);
+            }
         }
+        Role::ZeroInbound { .. } | Role::ZeroOutbound => {}
     }
 }
 

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
-//! How long a cell takes. Not a test: `cargo test --release --lib plane::tests::speed -- --ignored --nocapture`.
+//! How long a cell takes, in time of this thread's processor. Not a test: `cargo test --release --lib plane::tests::speed -- --ignored --nocapture`.
 
 use std::time::Duration;
 
 use super::world::hash;
-use crate::base::{Clock, Mono, Now, Rng};
+use crate::base::{Mono, Now, Rng};
+use crate::crypto::layer::{CELL_LEN, LayerKeys, encrypt_each};
 use crate::tunnel::plane::{Action, Input, Plane, PlaneConfig};
 use crate::tunnel::types::{Delivery, HopKeys, Install, NextHop, PoolId, TunnelConfig};
 use crate::wire::{I2np, I2npKind, MessageId, RouterHash, TunnelId};
 
 const WALL: u64 = 1_800_000_000_000;
+
+/// Processor time of this thread; wall time would count the neighbours of a busy machine.
+fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    stat.split(' ').next().and_then(|n| n.parse().ok()).expect("a number")
+}
 
 fn plane(tunnels: u32) -> (Plane, Rng, Now) {
     let mut rng = Rng::from_seed(1);
@@ -40,20 +47,19 @@ fn cells(rng: &mut Rng, count: usize, pick: impl Fn(&mut Rng, usize) -> u32) -> 
 /// Pushes batches through a plane and prints the time per cell.
 fn measure(name: &str, tunnels: u32, batch: usize, pick: impl Fn(&mut Rng, usize) -> u32) {
     let (mut plane, mut rng, now) = plane(tunnels);
-    let clock = Clock::system();
     let mut sent = 0;
     let mut spent = 0;
     for round in 0..20_000 / batch * 5 {
         let messages = cells(&mut rng, batch, &pick);
-        let start = clock.now().mono;
+        let start = cpu_ns();
         plane.handle(now, Input::FromPeer { peer: hash(1), messages });
         let mut out = Vec::new();
         while let Some(action) = plane.poll_action() {
             out.push(action);
         }
         if round > 10 {
-            spent += clock.now().mono.since(start).as_nanos();
-            sent += batch as u128;
+            spent += cpu_ns() - start;
+            sent += batch as u64;
         }
         assert!(out.iter().all(|a| matches!(a, Action::Send { .. })));
     }
@@ -63,6 +69,35 @@ fn measure(name: &str, tunnels: u32, batch: usize, pick: impl Fn(&mut Rng, usize
 #[test]
 #[ignore = "a measurement"]
 fn nanoseconds_per_cell() {
+    let keys = LayerKeys::new(&[1; 32], &[2; 32]);
+    let mut cell = [0; CELL_LEN];
+    let start = cpu_ns();
+    for _ in 0..100_000 {
+        keys.encrypt(&mut cell);
+    }
+    println!(
+        "{:<58} {:>6} ns per cell",
+        "the cipher alone, one cell at a time",
+        (cpu_ns() - start) / 100_000
+    );
+    let keys: Vec<LayerKeys> = (0..8).map(|i| LayerKeys::new(&[i; 32], &[2; 32])).collect();
+    let mut cells = vec![[0; CELL_LEN]; 8];
+    let start = cpu_ns();
+    for _ in 0..100_000 / 8 {
+        let mut jobs: Vec<_> = keys.iter().zip(&mut cells).collect();
+        encrypt_each(&mut jobs);
+    }
+    println!("{:<58} {:>6} ns per cell", "the cipher alone, eight tunnels", (cpu_ns() - start) / 100_000);
+    let start = cpu_ns();
+    for _ in 0..100_000 / 8 {
+        let mut jobs: Vec<_> = cells.iter_mut().collect();
+        keys[0].encrypt_batch(&mut jobs);
+    }
+    println!(
+        "{:<58} {:>6} ns per cell",
+        "the cipher alone, eight cells of a tunnel",
+        (cpu_ns() - start) / 100_000
+    );
     measure("10,000 tunnels, batches of 64, random tunnel", 10_000, 64, |rng, _| {
         1 + rng.below(10_000) as u32
     });
@@ -86,7 +121,6 @@ fn outbound(hops: usize) {
         _ => TunnelConfig::Outbound { handle, owner: PoolId(1), first, endpoint: hash(2), hops: hops_keys },
     };
     plane.install(now, &Install { config, expires: Mono::NEVER, rate: None }).expect("room");
-    let clock = Clock::system();
     let (mut spent, mut bytes) = (0, 0);
     for _ in 0..500 {
         let delivery = Delivery::Tunnel(hash(2), TunnelId(9));
@@ -98,11 +132,11 @@ fn outbound(hops: usize) {
             })
             .collect();
         bytes += 64 * 1900;
-        let start = clock.now().mono;
+        let start = cpu_ns();
         plane.handle(now, Input::Out { handle, messages });
         while plane.poll_action().is_some() {}
-        spent += clock.now().mono.since(start).as_nanos();
+        spent += cpu_ns() - start;
     }
-    let rate = bytes as u128 * 1000 / spent.max(1);
+    let rate = bytes * 1000 / spent.max(1);
     println!("own outbound tunnel of {hops} hops, messages of 1,900 bytes {rate:>16} MB/s");
 }
