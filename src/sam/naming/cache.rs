@@ -93,3 +93,11 @@ impl HostsFile {
         loaded.hosts.clone()
     }
 }
+
+#[cfg(test)]
+impl LookupCache {
+    /// How many hashes are remembered.
+    pub(in crate::sam) fn len(&self) -> usize {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}

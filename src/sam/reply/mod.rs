@@ -224,3 +224,6 @@ fn echo(name: &str) -> String {
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\');
     name.chars().map(|c| if odd(c) { '_' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;
