@@ -66,11 +66,26 @@ fn words_that_stand_alone_need_nothing_else() {
 fn unknown_words_are_told_what_was_probably_meant() {
     let table = [
         ("FOO x=1", "FOO STATUS RESULT=I2P_ERROR MESSAGE=\"unknown command; HELP lists them\"\n"),
-        ("HELO VERSION", "HELO STATUS RESULT=I2P_ERROR MESSAGE=\"unknown command; did you mean HELLO? HELP lists them\"\n"),
-        ("SESION X", "SESION STATUS RESULT=I2P_ERROR MESSAGE=\"unknown command; did you mean SESSION? HELP lists them\"\n"),
-        ("SESSION", "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"command not specified; expected SESSION CREATE, SESSION ADD or SESSION REMOVE\"\n"),
-        ("DEST STYLE=x", "DEST REPLY RESULT=I2P_ERROR MESSAGE=\"command not specified; expected DEST GENERATE\"\n"),
-        ("HELLO THERE", "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"unknown command HELLO THERE; expected HELLO VERSION\"\n"),
+        (
+            "HELO VERSION",
+            "HELO STATUS RESULT=I2P_ERROR MESSAGE=\"unknown command; did you mean HELLO? HELP lists them\"\n",
+        ),
+        (
+            "SESION X",
+            "SESION STATUS RESULT=I2P_ERROR MESSAGE=\"unknown command; did you mean SESSION? HELP lists them\"\n",
+        ),
+        (
+            "SESSION",
+            "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"command not specified; expected SESSION CREATE, SESSION ADD or SESSION REMOVE\"\n",
+        ),
+        (
+            "DEST STYLE=x",
+            "DEST REPLY RESULT=I2P_ERROR MESSAGE=\"command not specified; expected DEST GENERATE\"\n",
+        ),
+        (
+            "HELLO THERE",
+            "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"unknown command HELLO THERE; expected HELLO VERSION\"\n",
+        ),
     ];
     for (line, reply) in table {
         let rejection = refused(line);
@@ -84,24 +99,42 @@ fn syntax_errors_close_and_address_their_command() {
     let rejection = refused("stream connect ID=\"x");
     assert_eq!(rejection.reply, "STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"unterminated quote\"\n");
     assert_eq!(rejection.then, Then::Close);
-    assert_eq!(refused("NAMING LOOKUP A=1 A=2").reply, "NAMING REPLY RESULT=I2P_ERROR MESSAGE=\"A is given twice\"\n");
+    assert_eq!(
+        refused("NAMING LOOKUP A=1 A=2").reply,
+        "NAMING REPLY RESULT=I2P_ERROR MESSAGE=\"A is given twice\"\n"
+    );
 }
 
 #[test]
 fn stream_commands_check_what_the_line_alone_can_tell() {
-    let Command::Connect(request) = parse("STREAM CONNECT SILENT=TRUE TO_PORT=80 DESTINATION=d== ID=x PORT=6881") else {
+    let Command::Connect(request) =
+        parse("STREAM CONNECT SILENT=TRUE TO_PORT=80 DESTINATION=d== ID=x PORT=6881")
+    else {
         panic!("no CONNECT");
     };
     assert_eq!((request.id.as_str(), request.destination.as_str(), request.silent), ("x", "d==", true));
     assert_eq!((request.from_port, request.to_port), (None, Some(80)));
-    let Command::Forward(request) = parse("STREAM FORWARD ID=x PORT=65535 HOST=::1 SILENT") else { panic!("no FORWARD") };
-    assert_eq!((request.port, request.host.as_deref(), request.silent, request.ssl), (65_535, Some("::1"), true, false));
+    let Command::Forward(request) = parse("STREAM FORWARD ID=x PORT=65535 HOST=::1 SILENT") else {
+        panic!("no FORWARD")
+    };
+    assert_eq!(
+        (request.port, request.host.as_deref(), request.silent, request.ssl),
+        (65_535, Some("::1"), true, false)
+    );
 
     for (line, message, silent) in [
         ("STREAM CONNECT ID=x", "DESTINATION not specified", false),
         ("STREAM CONNECT DESTINATION=d SILENT=true", "ID not specified", true),
-        ("STREAM CONNECT ID=x DESTINATION=d FROM_PORT=-1", "FROM_PORT must be a number from 0 to 65535", false),
-        ("STREAM CONNECT ID=x DESTINATION=d TO_PORT=65536", "TO_PORT must be a number from 0 to 65535", false),
+        (
+            "STREAM CONNECT ID=x DESTINATION=d FROM_PORT=-1",
+            "FROM_PORT must be a number from 0 to 65535",
+            false,
+        ),
+        (
+            "STREAM CONNECT ID=x DESTINATION=d TO_PORT=65536",
+            "TO_PORT must be a number from 0 to 65535",
+            false,
+        ),
         ("STREAM ACCEPT", "ID not specified", false),
         ("STREAM ACCEPT ID=", "ID not specified", false),
         ("STREAM FORWARD ID=x", "PORT not specified", false),
@@ -109,7 +142,11 @@ fn stream_commands_check_what_the_line_alone_can_tell() {
         ("STREAM FORWARD ID=x PORT=x", "PORT must be a number from 1 to 65535", false),
     ] {
         let rejection = refused(line);
-        assert_eq!(rejection.reply, format!("STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"{message}\"\n"), "{line}");
+        assert_eq!(
+            rejection.reply,
+            format!("STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"{message}\"\n"),
+            "{line}"
+        );
         assert_eq!((rejection.then, rejection.silent), (Then::CloseStream, silent), "{line}");
     }
 }

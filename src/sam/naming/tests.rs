@@ -14,7 +14,10 @@ fn every_kind_of_name_is_told_apart() {
     assert_eq!(Name::parse("ME"), Name::Me);
     assert_eq!(Name::parse("me"), Name::Host("me".to_owned()));
     assert_eq!(Name::parse(&known.to_base64()), Name::Destination(Box::new(known.clone())));
-    assert_eq!(Name::parse(&format!("{}.i2p", known.to_base64())), Name::Destination(Box::new(known.clone())));
+    assert_eq!(
+        Name::parse(&format!("{}.i2p", known.to_base64())),
+        Name::Destination(Box::new(known.clone()))
+    );
     assert_eq!(Name::parse(&b32), Name::Hash(known.hash()));
     assert_eq!(Name::parse(&b32.to_uppercase()), Name::Hash(known.hash()));
     assert_eq!(Name::parse("Example.I2P"), Name::Host("example.i2p".to_owned()));
@@ -29,8 +32,21 @@ fn malformed_names_are_told_at_once() {
     let bad_b32 = format!("{}.b32.i2p", "1".repeat(52));
     let long = format!("{}.i2p", "a".repeat(64));
     for name in [
-        "", "a b.i2p", "a_b.i2p", ".i2p", "-a.i2p", "a..i2p", "a.-b.i2p", "a-.i2p", "junk!", "abc.b32.i2p", &bad_b64, &short,
-        &bad_b32, &long, "\u{e9}.i2p",
+        "",
+        "a b.i2p",
+        "a_b.i2p",
+        ".i2p",
+        "-a.i2p",
+        "a..i2p",
+        "a.-b.i2p",
+        "a-.i2p",
+        "junk!",
+        "abc.b32.i2p",
+        &bad_b64,
+        &short,
+        &bad_b32,
+        &long,
+        "\u{e9}.i2p",
     ] {
         assert!(matches!(Name::parse(name), Name::Malformed(_)), "{name}");
     }

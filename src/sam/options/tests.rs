@@ -16,7 +16,9 @@ fn config(options: &str) -> SessionConfig {
 
 #[test]
 fn the_sam_options_are_checked() {
-    let good = CreateRequest::new(&params("STYLE=STREAM ID=a DESTINATION=TRANSIENT FROM_PORT=1 TO_PORT=65535")).unwrap();
+    let good =
+        CreateRequest::new(&params("STYLE=STREAM ID=a DESTINATION=TRANSIENT FROM_PORT=1 TO_PORT=65535"))
+            .unwrap();
     assert_eq!((good.style, good.id.as_str(), good.from_port, good.to_port), (Style::Stream, "a", 1, 65_535));
     for bad in [
         "ID=a DESTINATION=d",
@@ -69,7 +71,9 @@ fn tunnel_options_are_clamped_and_rubbish_is_ignored() {
 
 #[test]
 fn encryption_is_the_known_part_of_the_list() {
-    for (list, overruled) in [("4,0", false), ("6,4", false), ("4", false), ("ECIES_X25519", false), ("0", true), ("x,9", true)] {
+    for (list, overruled) in
+        [("4,0", false), ("6,4", false), ("4", false), ("ECIES_X25519", false), ("0", true), ("x,9", true)]
+    {
         let options = format!("i2cp.leaseSetEncType={list}");
         assert_eq!(config(&options).lease_set.encryption, [4], "{list}");
         assert_eq!(LeaseSetOptions::was_overruled(&params(&options)), overruled, "{list}");
@@ -94,7 +98,8 @@ fn booleans_and_numbers_of_the_router_are_lenient() {
 
 #[test]
 fn idle_times_have_a_floor() {
-    let config = config("i2cp.reduceOnIdle=true i2cp.reduceIdleTime=1 i2cp.reduceQuantity=3 i2cp.closeOnIdle=true");
+    let config =
+        config("i2cp.reduceOnIdle=true i2cp.reduceIdleTime=1 i2cp.reduceQuantity=3 i2cp.closeOnIdle=true");
     assert_eq!(config.idle, IdleOptions { reduce: Some((300_000, 3)), close_ms: Some(1_800_000) });
 }
 

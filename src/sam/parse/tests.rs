@@ -114,7 +114,10 @@ fn bare_keys_are_true_and_empty_values_are_empty() {
 #[test]
 fn quotes_hold_blanks_and_equals_signs_and_backslashes_escape() {
     assert_eq!(params(r#"A B K="a b=c" L=x"y z"w"#), pairs(&[("K", "a b=c"), ("L", "xy zw")]));
-    assert_eq!(params(r#"A B K="a\"b\\c" L=a\ b M=\"x"#), pairs(&[("K", "a\"b\\c"), ("L", "a b"), ("M", "\"x")]));
+    assert_eq!(
+        params(r#"A B K="a\"b\\c" L=a\ b M=\"x"#),
+        pairs(&[("K", "a\"b\\c"), ("L", "a b"), ("M", "\"x")])
+    );
     assert_eq!(params("A B K=\"a\tb\""), pairs(&[("K", "a\tb")]));
 }
 
@@ -190,7 +193,8 @@ fn browsers_and_tls_clients_are_recognised() {
     for bytes in foreign {
         assert_eq!(judge(bytes), Verdict::Foreign, "{bytes:?}");
     }
-    let sam: [&[u8]; 6] = [b"HELLO VERSION", b"hello\n", b"\r\n HELP\n", b"FOO BAR", b"PING\n", b"averylongword"];
+    let sam: [&[u8]; 6] =
+        [b"HELLO VERSION", b"hello\n", b"\r\n HELP\n", b"FOO BAR", b"PING\n", b"averylongword"];
     for bytes in sam {
         assert_eq!(judge(bytes), Verdict::Sam(0), "{bytes:?}");
     }

@@ -6,8 +6,14 @@ use super::*;
 
 #[test]
 fn four_answers_never_carry_a_message() {
-    assert_eq!(status(&Domain::Session, ResultCode::DuplicatedId, "x"), "SESSION STATUS RESULT=DUPLICATED_ID\n");
-    assert_eq!(status(&Domain::Session, ResultCode::DuplicatedDest, "x"), "SESSION STATUS RESULT=DUPLICATED_DEST\n");
+    assert_eq!(
+        status(&Domain::Session, ResultCode::DuplicatedId, "x"),
+        "SESSION STATUS RESULT=DUPLICATED_ID\n"
+    );
+    assert_eq!(
+        status(&Domain::Session, ResultCode::DuplicatedDest, "x"),
+        "SESSION STATUS RESULT=DUPLICATED_DEST\n"
+    );
     assert_eq!(status(&Domain::Session, ResultCode::InvalidKey, "x"), "SESSION STATUS RESULT=INVALID_KEY\n");
     assert_eq!(hello_no_version(), "HELLO REPLY RESULT=NOVERSION\n");
     assert_eq!(
@@ -27,7 +33,11 @@ fn the_good_answers_have_their_exact_form() {
     assert_eq!(pong("  a b "), "PONG  a b \n");
     assert_eq!(quit_ok(), "QUIT STATUS RESULT=OK MESSAGE=bye\n");
     assert_eq!(naming_ok("ME", "V", &[]), "NAMING REPLY RESULT=OK NAME=ME VALUE=V\n");
-    let options = [("k".to_owned(), "a b".to_owned()), ("x=y".to_owned(), "z".to_owned()), ("n".to_owned(), "a\nb".to_owned())];
+    let options = [
+        ("k".to_owned(), "a b".to_owned()),
+        ("x=y".to_owned(), "z".to_owned()),
+        ("n".to_owned(), "a\nb".to_owned()),
+    ];
     assert_eq!(naming_ok("n", "V", &options), "NAMING REPLY RESULT=OK NAME=n VALUE=V OPTION:k=\"a b\"\n");
 }
 
