@@ -12,6 +12,8 @@ use crate::wire::garlic::NextKey;
 
 /// The last tag set that a session can ratchet to: its key ids must stay below 32,768.
 const SET_MAX: u16 = 65_000;
+/// The answer to a step is sent at most so often, until the sender asks again.
+const ANSWERS: u8 = 32;
 
 #[derive(Debug)]
 struct OwnKey {
@@ -27,7 +29,7 @@ impl OwnKey {
 }
 
 const fn sender_makes_key(set: u16) -> bool {
-    set == 1 || set % 2 == 0
+    set == 1 || set.is_multiple_of(2)
 }
 
 const fn receiver_makes_key(set: u16) -> bool {
@@ -112,8 +114,8 @@ pub(super) struct ReceiveRatchet {
     own: Option<OwnKey>,
     theirs: Option<X25519Public>,
     latest: u16,
-    /// Whether the sender may not have the answer to the latest step yet.
-    answering: bool,
+    /// How often the answer to the latest step may still be sent; 0 once the sender has it.
+    answers_left: u8,
 }
 
 impl ReceiveRatchet {
@@ -121,7 +123,7 @@ impl ReceiveRatchet {
     pub(super) fn on_forward(&mut self, rng: &mut Rng, on: u16, block: &NextKey) -> Forward {
         let next = self.latest.saturating_add(1);
         if self.latest > 0 && on < self.latest && Self::fits(self.latest, block) {
-            self.answering = true;
+            self.answers_left = ANSWERS;
             return Forward::Repeat;
         }
         if on != self.latest || next > SET_MAX || !Self::fits(next, block) {
@@ -137,7 +139,7 @@ impl ReceiveRatchet {
         }
         self.theirs = Some(theirs);
         self.latest = next;
-        self.answering = true;
+        self.answers_left = ANSWERS;
         Forward::Step(next, shared)
     }
 
@@ -148,7 +150,7 @@ impl ReceiveRatchet {
 
     /// The reverse block, to send until a message of the latest set arrives.
     pub(super) fn reverse(&self) -> Option<NextKey> {
-        if !self.answering {
+        if self.answers_left == 0 {
             return None;
         }
         let own = self.own.as_ref()?;
@@ -160,10 +162,15 @@ impl ReceiveRatchet {
         })
     }
 
+    /// The reverse block was sent.
+    pub(super) const fn on_reverse_sent(&mut self) {
+        self.answers_left = self.answers_left.saturating_sub(1);
+    }
+
     /// A message of tag set `set` arrived: the sender has the answer to that step.
     pub(super) fn on_message(&mut self, set: u16) {
         if set == self.latest {
-            self.answering = false;
+            self.answers_left = 0;
         }
     }
 }

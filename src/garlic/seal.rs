@@ -10,13 +10,14 @@ use super::error::Error;
 use super::handshake::{Ephemeral, Initiator, NEW_SESSION_OVERHEAD, REPLY_OVERHEAD};
 use super::limits::Limits;
 use super::payload::{Content, OUTER, PADDING_MAX, PAYLOAD_MAX, cells, data_block_len, lease_set_block_len};
-use super::peer::{CHAINS_MAX, Held, Inbound, Ours, Outbound, Peer, PeerId, Promise};
+use super::peer::{Bundle, CHAINS_MAX, Held, Inbound, Ours, Outbound, Peer, PeerId, Promise};
 use super::ratchet::ReceiveRatchet;
 use super::sessions::{ReceiveSet, Role, Sessions};
 use super::window::{Lookahead, SetId, Window};
 use crate::base::{Now, Rng};
 use crate::crypto::aead::{Cipher, TAG_LEN};
-use crate::wire::garlic::NextKey;
+use crate::wire::DestHash;
+use crate::wire::garlic::{Ack, BLOCK_HEADER_LEN};
 use std::time::Duration;
 
 /// Tag and MAC.
@@ -40,6 +41,8 @@ const STEP_WAIT: Duration = Duration::from_secs(30);
 const INDEX_WORN: u32 = 60_000;
 /// A remote that is sent to and silent this long has lost the session.
 const SILENT: Duration = Duration::from_secs(60);
+/// Payloads behind replies that were not answered wait this long before we begin a session ourselves.
+const REPLY_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a reply of ours may wait for the remote's first message.
 const PROMISE: Duration = Duration::from_secs(60);
 /// New Sessions without an answer after which the owner should look the lease set up again.
@@ -153,7 +156,13 @@ impl Sessions {
             rest = tail;
             sealed.messages.push(message);
         }
-        if rest.is_empty() { Ok(()) } else { self.hold_back(now, id, rest, options, sealed) }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.next_attempt = peer.next_attempt.max(now.mono + REPLY_PATIENCE);
+        }
+        self.hold_back(now, id, rest, options, sealed)
     }
 
     /// Lets payloads wait, and begins a session if it is time to.
@@ -270,11 +279,11 @@ impl Sessions {
         let to = peer.hash?;
         let theirs = peer.theirs.back_mut().filter(|t| t.can_reply())?;
         let mut content = Content::data(to, payloads);
-        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set) {
-            if peer.bundle.due(now.mono, *version).0 {
-                content.lease_set = Some((self.local, raw));
-                peer.bundle.on_sent(now.mono, *version);
-            }
+        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set)
+            && peer.bundle.due(now.mono, *version).0
+        {
+            content.lease_set = Some((self.local, raw));
+            peer.bundle.on_sent(now.mono, *version);
         }
         let mut payload = Vec::with_capacity(content.len() + PADDING_MAX);
         content.write(now, &mut self.rng, REPLY_OVERHEAD, &mut payload);
@@ -320,47 +329,22 @@ impl Sessions {
         let out = peer.outbound.as_mut()?;
         begin_step(out, now, &mut self.rng, &self.limits);
         let next = out.next_key(now.mono)?;
-        let mut content = Content::data(remote.hash, payloads);
-        let mut room = Room::new(content.len(), follow_up);
-        let mut deferred = false;
-
-        let mut version_sent = None;
-        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set) {
-            let (wanted, lost) = peer.bundle.due(now.mono, *version);
-            if wanted && room.take(lease_set_block_len(raw) + 4, false) {
-                content.lease_set = Some((self.local, raw));
-                content.ack_request = true;
-                version_sent = Some(*version);
-                peer.bundle.on_sent(now.mono, *version);
-                if lost {
-                    self.actions.push_back(Action::Suspect { to: remote });
-                }
-            } else {
-                deferred |= wanted;
-            }
+        let acks = std::mem::take(&mut peer.acks);
+        let mut load = Load::new(Content::data(remote.hash, payloads), follow_up);
+        if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set)
+            && load.take_lease_set(now, &mut peer.bundle, *version, (self.local, raw))
+        {
+            self.actions.push_back(Action::Suspect { to: remote });
         }
-        if let Some(block) = peer.chains.iter().rev().find_map(|c| c.ratchet.reverse()) {
-            let fits = room.take(block.block_len(), false);
-            content.reverse = fits.then_some(block);
-            deferred |= !fits;
+        load.take_reverse(&mut peer.chains);
+        load.take_forward(now, out);
+        load.take_acks(&acks);
+        if options.request_ack || out.wants_ack(now.mono, self.limits.in_flight) {
+            load.take_ack_request(options.request_ack);
         }
-        if let Some(block) = out.ratchet.forward() {
-            let urgent = out.forward_sent.is_none_or(|at| now.mono.since(at) >= FORWARD_EVERY);
-            if room.take(NextKey::block_len(&block), urgent) {
-                content.forward = Some(block);
-                out.forward_sent = Some(now.mono);
-            }
-        }
-        if !peer.acks.is_empty() {
-            let fits = room.take(3 + 4 * peer.acks.len(), false);
-            content.acks = if fits { &peer.acks } else { &[] };
-            deferred |= !fits;
-        }
-        if !content.ack_request && (options.request_ack || out.wants_ack(now.mono, self.limits.in_flight)) {
-            content.ack_request = room.take(4, options.request_ack);
-        }
+        let Load { content, deferred, lease_set, .. } = load;
         if content.ack_request {
-            out.on_request(now.mono, next.index, version_sent);
+            out.on_request(now.mono, next.index, lease_set);
         }
 
         let mut message = Vec::with_capacity(SEALED_AT + content.len() + PADDING_MAX + TAG_LEN);
@@ -374,14 +358,14 @@ impl Sessions {
         write_len(&mut message);
 
         let mark = Mark { pair: out.pair, set: out.set, index: next.index };
-        if !content.acks.is_empty() {
-            peer.acks.clear();
+        if content.acks.is_empty() {
+            peer.acks = acks;
         }
-        peer.due = if deferred {
-            Some(peer.due.map_or(now.mono + FOLLOW_UP, |at| at.min(now.mono + FOLLOW_UP)))
+        if deferred {
+            peer.due_by(now.mono + FOLLOW_UP);
         } else {
-            None
-        };
+            peer.due = None;
+        }
         peer.on_sent(now.mono);
         self.metrics.existing_sealed.inc();
         Some((message, mark))
@@ -432,16 +416,25 @@ fn write_len(message: &mut [u8]) {
     }
 }
 
-/// What still fits into the tunnel cells that a message takes anyway.
-struct Room {
+/// A message of an established session as it is being put together.
+struct Load<'a, P> {
+    content: Content<'a, P>,
     len: usize,
+    /// Tunnel cells that the message takes anyway; what fits into them rides for free.
     cells: usize,
+    /// Everything goes along, fit or not.
     unlimited: bool,
+    /// Something did not fit.
+    deferred: bool,
+    /// Version of our lease set that went along.
+    lease_set: Option<u32>,
 }
 
-impl Room {
-    fn new(len: usize, unlimited: bool) -> Self {
-        Self { len, cells: cells(OUTER + EXISTING_OVERHEAD + len), unlimited }
+impl<'a, P: AsRef<[u8]>> Load<'a, P> {
+    fn new(content: Content<'a, P>, unlimited: bool) -> Self {
+        let len = content.len();
+        let cells = cells(OUTER + EXISTING_OVERHEAD + len);
+        Self { content, len, cells, unlimited, deferred: false, lease_set: None }
     }
 
     /// Takes `extra` bytes if they fit, or if they must go.
@@ -452,5 +445,70 @@ impl Room {
             self.len += extra;
         }
         fits
+    }
+
+    /// Our lease set if the remote lacks it, with the request to acknowledge it. True if one sent before was
+    /// not acknowledged.
+    fn take_lease_set(
+        &mut self,
+        now: Now,
+        bundle: &mut Bundle,
+        version: u32,
+        lease_set: (DestHash, &'a [u8]),
+    ) -> bool {
+        let (wanted, lost) = bundle.due(now.mono, version);
+        if !wanted {
+            return false;
+        }
+        if !self.take(lease_set_block_len(lease_set.1) + 4, false) {
+            self.deferred = true;
+            return false;
+        }
+        self.content.lease_set = Some(lease_set);
+        self.content.ack_request = true;
+        self.lease_set = Some(version);
+        bundle.on_sent(now.mono, version);
+        lost
+    }
+
+    /// The answer to a ratchet step of the remote.
+    fn take_reverse(&mut self, chains: &mut [Inbound]) {
+        for chain in chains.iter_mut().rev() {
+            let Some(block) = chain.ratchet.reverse() else { continue };
+            if self.take(block.block_len(), false) {
+                self.content.reverse = Some(block);
+                chain.ratchet.on_reverse_sent();
+            } else {
+                self.deferred = true;
+            }
+            return;
+        }
+    }
+
+    /// Our own ratchet step, now and then whether it fits or not.
+    fn take_forward(&mut self, now: Now, out: &mut Outbound) {
+        let Some(block) = out.ratchet.forward() else { return };
+        let urgent = out.forward_sent.is_none_or(|at| now.mono.since(at) >= FORWARD_EVERY);
+        if self.take(block.block_len(), urgent) {
+            self.content.forward = Some(block);
+            out.forward_sent = Some(now.mono);
+        }
+    }
+
+    fn take_acks(&mut self, acks: &'a [Ack]) {
+        if acks.is_empty() {
+            return;
+        }
+        if self.take(BLOCK_HEADER_LEN + 4 * acks.len(), false) {
+            self.content.acks = acks;
+        } else {
+            self.deferred = true;
+        }
+    }
+
+    fn take_ack_request(&mut self, must: bool) {
+        if !self.content.ack_request && self.take(4, must) {
+            self.content.ack_request = true;
+        }
     }
 }

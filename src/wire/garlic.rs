@@ -48,7 +48,7 @@ pub enum Delivery {
 
 impl Delivery {
     /// Encoded length: 1, 33, 33 or 37.
-    pub const fn len(&self) -> usize {
+    pub const fn encoded_len(&self) -> usize {
         match self {
             Self::Local => 1,
             Self::Destination(_) | Self::Router(_) => 33,
@@ -113,12 +113,12 @@ pub struct Clove<'a> {
 impl Clove<'_> {
     /// Bytes that a clove block with a body of `body` bytes takes, block header included.
     pub const fn block_len(delivery: &Delivery, body: usize) -> usize {
-        BLOCK_HEADER_LEN + delivery.len() + 9 + body
+        BLOCK_HEADER_LEN + delivery.encoded_len() + 9 + body
     }
 
     /// Writes everything of the block but the body, for a body of `body` bytes which the caller appends.
     pub fn encode_header(&self, body: usize, w: &mut Vec<u8>) {
-        put_header(CLOVE, self.delivery.len() + 9 + body, w);
+        put_header(CLOVE, self.delivery.encoded_len() + 9 + body, w);
         self.delivery.encode(w);
         w.push(self.kind.0);
         w.extend_from_slice(&self.id.0.to_be_bytes());

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+mod hostile;
 mod pair;
+mod traffic;
 mod vectors;
 mod world;

@@ -269,3 +269,15 @@ fn anothers_key_is_not_taken_for_ones_own() {
     let sealed = w.nodes[0].sessions.seal(w.now, &liar, &[b"x"], SealOptions::default());
     assert_eq!(sealed, Err(Error::KeyMismatch));
 }
+
+#[test]
+fn a_destination_can_talk_to_itself() {
+    let mut w = World::new(17);
+    for n in 0..10u8 {
+        w.send(0, 0, &[n]).unwrap();
+        w.run(ms(300));
+    }
+    w.run(secs(3));
+    assert_eq!(w.nodes[0].received.concat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(w.state(0, 0), State::Established);
+}

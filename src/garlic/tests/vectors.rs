@@ -189,9 +189,7 @@ fn the_root_of_the_next_step_is_the_vector() {
     );
     let root = Chains::new(&ck, &k_ab).next_root;
     let want = array::<32>("0234cbe706957a89d8aa801b7d9423bc30e27aa736c217e27767282b54e74732");
-    let shared = secret("next key sender 0").dh(&secret("next key receiver 0").public()).unwrap();
-    let step = Chains::step(&root, shared.as_bytes()).next_root;
-    assert!(*root == want || *step == want, "root before or after the step");
+    assert_eq!(*root, want);
 }
 
 fn check(chains: &mut Chains, tag: &str, key: &str) -> [u8; 32] {

@@ -19,7 +19,7 @@ fn deliveries() -> [Delivery; 4] {
 fn delivery_instructions_round_trip_and_have_their_documented_lengths() {
     for (delivery, len) in deliveries().into_iter().zip([1, 33, 33, 37]) {
         let bytes = delivery.to_bytes();
-        assert_eq!((bytes.len(), delivery.len()), (len, len));
+        assert_eq!((bytes.len(), delivery.encoded_len()), (len, len));
         assert_eq!(Delivery::from_bytes(&bytes), Ok(delivery));
         for cut in 0..bytes.len() {
             assert_eq!(Delivery::from_bytes(&bytes[..cut]), Err(DecodeError::Short), "cut {cut}");
