@@ -143,9 +143,9 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// RouterInfo blocks that were dropped because too many came at once.
-    pub(crate) const fn events_dropped(&self) -> u64 {
-        self.events_dropped
+    /// RouterInfo blocks that were dropped since the last call because too many came at once.
+    pub(crate) fn take_events_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.events_dropped)
     }
 
     /// Whether messages may still be written.

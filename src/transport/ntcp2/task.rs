@@ -482,6 +482,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
 
     /// Passes facts on; an answer means that the session is over.
     fn drain_events(&mut self) -> Option<CloseReason> {
+        self.shared.metrics.dropped_router_infos.add(self.session.take_events_dropped());
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::RouterInfo { raw, flood } => report_info(self.shared, self.peer, raw, flood),

@@ -1,1 +1,156 @@
 // SPDX-License-Identifier: MIT
+use super::*;
+use crate::wire::{I2npKind, MessageId};
+use std::task::Waker;
+
+const CONN: ConnId = ConnId(1);
+
+fn now() -> Now {
+    Now { mono: Mono::from_secs(100), wall_ms: 1_000_000 }
+}
+
+fn message(id: u32, bytes: usize) -> I2np {
+    I2np { kind: I2npKind::TUNNEL_DATA, id: MessageId(id), expiration_ms: 1_060_000, body: vec![0; bytes] }
+}
+
+fn messages(ids: std::ops::Range<u32>, bytes: usize) -> Vec<I2np> {
+    ids.map(|id| message(id, bytes)).collect()
+}
+
+fn sender() -> (PeerSender, Arc<TransportMetrics>) {
+    let metrics = Arc::new(TransportMetrics::default());
+    let sender = PeerSender::new(metrics.clone());
+    sender.attach(CONN);
+    (sender, metrics)
+}
+
+fn take(sender: &PeerSender, at: Now, bytes: usize) -> Vec<u32> {
+    let mut out = Vec::new();
+    sender.take(at, CONN, bytes, &mut out);
+    out.iter().map(|m| m.id.0).collect()
+}
+
+fn after_ms(ms: u64) -> Now {
+    now().later(Duration::from_millis(ms))
+}
+
+#[test]
+fn control_goes_first_and_the_rest_in_order() {
+    let (sender, _) = sender();
+    sender.push(now(), messages(0..2, 10), Class::Transit);
+    sender.push(now(), messages(2..4, 10), Class::Own);
+    sender.push(now(), messages(4..5, 10), Class::Control);
+    assert_eq!(take(&sender, now(), 10_000), [4, 0, 1, 2, 3]);
+    assert_eq!(sender.bytes(), 0);
+}
+
+#[test]
+fn a_quarter_is_kept_for_our_own_traffic() {
+    let (sender, metrics) = sender();
+    let dropped = sender.push(now(), messages(0..400, 1000), Class::Transit);
+    let room = TRANSIT_BYTES_MAX / (1000 + OVERHEAD);
+    assert_eq!(dropped, 400 - room);
+    assert_eq!(metrics.dropped_full.get(), dropped as u64);
+    let own = (BYTES_MAX - sender.bytes()) / (1000 + OVERHEAD);
+    assert!(own > 50);
+    assert_eq!(sender.push(now(), messages(0..own as u32, 1000), Class::Own), 0);
+    assert!(sender.bytes() <= BYTES_MAX);
+}
+
+#[test]
+fn own_traffic_pushes_the_oldest_transit_out_and_is_itself_refused_at_the_end() {
+    let (sender, metrics) = sender();
+    sender.push(now(), messages(0..150, 1000), Class::Transit);
+    assert_eq!(sender.push(now(), messages(1000..1200, 1000), Class::Own), 0);
+    assert!(sender.bytes() <= BYTES_MAX);
+    let evicted = metrics.dropped_full.get();
+    assert!(evicted > 0);
+    let all = take(&sender, now(), usize::MAX);
+    assert_eq!(all.first().copied(), Some(evicted as u32), "the oldest went");
+    assert_eq!(all.len() as u64, 350 - evicted);
+    let refused = sender.push(now(), messages(0..400, 1000), Class::Own);
+    assert_eq!(refused, 400 - BYTES_MAX / (1000 + OVERHEAD));
+}
+
+#[test]
+fn transit_is_dropped_early_in_proportion_to_the_wait() {
+    let drops_at = |ms: u64| {
+        let (sender, metrics) = sender();
+        sender.push(now(), messages(0..1, 10), Class::Transit);
+        let dropped = sender.push(after_ms(ms), messages(0..100, 10), Class::Transit);
+        assert_eq!(metrics.dropped_late.get(), dropped as u64);
+        assert_eq!(sender.push(after_ms(ms), messages(0..100, 10), Class::Own), 0, "ours is not");
+        dropped
+    };
+    assert_eq!(drops_at(125), 0);
+    assert!((15..=25).contains(&drops_at(150)));
+    assert!((45..=55).contains(&drops_at(188)));
+    assert_eq!(drops_at(250), 100);
+}
+
+#[test]
+fn what_expired_or_waited_too_long_is_not_sent() {
+    let (sender, metrics) = sender();
+    sender.push(now(), messages(0..1, 10), Class::Transit);
+    sender.push(now(), messages(1..2, 10), Class::Own);
+    let mut short = message(2, 10);
+    short.expiration_ms = now().wall_ms + 100;
+    sender.push(now(), vec![short.clone()], Class::Own);
+    assert_eq!(take(&sender, after_ms(600), 10_000), [1]);
+    assert_eq!((metrics.dropped_stale.get(), metrics.dropped_expired.get()), (1, 1));
+    assert_eq!(sender.push(after_ms(600), vec![short], Class::Own), 1);
+    sender.push(now(), messages(3..4, 10), Class::Control);
+    assert!(take(&sender, after_ms(5_100), 10_000).is_empty());
+}
+
+#[test]
+fn expired_messages_make_room_before_transit_does() {
+    let (sender, metrics) = sender();
+    sender.push(now(), messages(0..100, 1000), Class::Transit);
+    let mut short = messages(100..240, 1000);
+    short.iter_mut().for_each(|m| m.expiration_ms = now().wall_ms + 50);
+    sender.push(now(), short, Class::Own);
+    assert_eq!(sender.push(after_ms(100), messages(300..301, 60_000), Class::Own), 0);
+    assert_eq!(metrics.dropped_expired.get(), 140);
+    assert_eq!(metrics.dropped_full.get(), 0);
+}
+
+#[test]
+fn while_dialling_32_messages_wait_and_nobody_takes() {
+    let metrics = Arc::new(TransportMetrics::default());
+    let sender = PeerSender::new(metrics.clone());
+    assert_eq!(sender.push(now(), messages(0..40, 10), Class::Own), 8);
+    assert_eq!(metrics.dropped_dialling.get(), 8);
+    assert!(take(&sender, now(), 10_000).is_empty());
+    sender.attach(CONN);
+    assert_eq!(take(&sender, now(), 10_000).len(), 32);
+}
+
+#[test]
+fn only_the_attached_connection_is_served() {
+    let (sender, _) = sender();
+    let mut cx = Context::from_waker(Waker::noop());
+    sender.push(now(), messages(0..1, 10), Class::Own);
+    assert!(sender.poll_ready(CONN, &mut cx).is_ready());
+    sender.attach(ConnId(2));
+    assert!(sender.poll_ready(CONN, &mut cx).is_pending());
+    assert!(sender.poll_ready(ConnId(2), &mut cx).is_ready());
+}
+
+#[test]
+fn a_closed_queue_drops_all_and_says_so() {
+    let (sender, metrics) = sender();
+    sender.push(now(), messages(0..3, 10), Class::Own);
+    assert_eq!(sender.close(), 3);
+    assert!(sender.is_closed());
+    assert_eq!(sender.push(now(), messages(0..2, 10), Class::Control), 2);
+    assert_eq!((metrics.dropped_closed.get(), sender.bytes()), (5, 0));
+}
+
+#[test]
+fn a_take_stops_at_its_share() {
+    let (sender, _) = sender();
+    sender.push(now(), messages(0..100, 1000), Class::Own);
+    assert_eq!(take(&sender, now(), 10_000).len(), 10);
+    assert_eq!(take(&sender, now(), usize::MAX).len(), 90);
+}

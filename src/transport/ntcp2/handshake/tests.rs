@@ -267,8 +267,8 @@ fn a_flipped_bit_anywhere_ends_the_handshake_and_message_1_is_never_answered() {
         run(&mut pair(5), 10_000, |n, bytes| lengths[n] = bytes.len());
         lengths
     };
-    for message in 1..=3 {
-        for at in 0..lengths[message] {
+    for (message, length) in lengths.into_iter().enumerate().skip(1) {
+        for at in 0..length {
             let mut answered = 0;
             let (alice, bob) = run(&mut pair(5), 10_000, |n, bytes| {
                 answered = n;
@@ -502,5 +502,34 @@ fn ephemeral_keys_with_the_top_bit_or_of_zeros_are_refused() {
         assert!(engine.poll_action().is_none());
         engine.handle_timeout(now().later(Duration::from_secs(10)));
         assert!(matches!(engine.poll_action(), Some(Action::Reset(Failure::Authentication))));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_and_never_link(
+        seed in 0u64..1000,
+        pieces in proptest::collection::vec(proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300), 0..10),
+        valid_first in proptest::prelude::any::<bool>(),
+    ) {
+        let mut pair = pair(seed);
+        let (mut alice, mut bob) = (Outcome::Open, Outcome::Open);
+        let message1 = drain(|| pair.alice.poll_action(), &mut alice);
+        if valid_first {
+            pair.bob.handle(now(), &message1);
+        }
+        for piece in &pieces {
+            pair.bob.handle(now(), piece);
+            pair.alice.handle(now(), piece);
+            drain(|| pair.alice.poll_action(), &mut alice);
+            drain(|| pair.bob.poll_action(), &mut bob);
+        }
+        let end = now().later(Duration::from_secs(30));
+        pair.alice.handle_timeout(end);
+        pair.bob.handle_timeout(end);
+        drain(|| pair.alice.poll_action(), &mut alice);
+        drain(|| pair.bob.poll_action(), &mut bob);
+        proptest::prop_assert!(alice.failure().is_some() && bob.failure().is_some());
+        proptest::prop_assert!(pair.alice.poll_timeout().is_none() && pair.bob.poll_timeout().is_none());
     }
 }
