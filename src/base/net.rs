@@ -46,6 +46,9 @@ pub trait Net: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpNet;
 
+/// Connections that the system holds for a listener until they are accepted.
+const BACKLOG: u32 = 1024;
+
 impl Duplex for tokio::net::TcpStream {
     fn reset_on_close(&self) {
         let _ = socket2::SockRef::from(self).set_linger(Some(std::time::Duration::ZERO));
@@ -56,8 +59,21 @@ impl Duplex for tokio::io::DuplexStream {
     fn reset_on_close(&self) {}
 }
 
+/// How long sent bytes may stay unacknowledged. Linux would go on trying for a quarter of an hour.
+#[cfg(target_os = "linux")]
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Makes a connection fail when the other end does not acknowledge what was sent, where the system can do that.
+fn give_up_on_silence(stream: &tokio::net::TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SILENCE));
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 fn opened(stream: tokio::net::TcpStream) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
+    give_up_on_silence(&stream);
     let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
     Ok(Connection { stream: Box::new(stream), local, remote })
 }
@@ -78,7 +94,18 @@ impl Net for TcpNet {
 
     fn listen(&self, at: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
-            let listener = tokio::net::TcpListener::bind(at).await?;
+            let socket = match at {
+                SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+            };
+            if at.is_ipv6() {
+                // Else `[::]` would take IPv4 as well, and a listener for each family could not be had.
+                socket2::SockRef::from(&socket).set_only_v6(true)?;
+            }
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(at)?;
+            let listener = socket.listen(BACKLOG)?;
             let local = listener.local_addr()?;
             Ok(Box::new(TcpListener { listener, local }) as Box<dyn Listener>)
         })
