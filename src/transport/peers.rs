@@ -335,13 +335,8 @@ impl Peers {
                 let sender = PeerSender::new(self.metrics.clone());
                 self.link(now, new, sender);
             }
-            Some(Link::Dialling { conn, sender }) => {
-                if conn != new.conn {
-                    self.dials.remove(&conn);
-                    self.actions.push_back(Action::Close { conn, reason: TerminationReason::Normal });
-                }
-                self.link(now, new, sender);
-            }
+            // A dial that is under way goes on: the peer may have its message 3 already and be sending there.
+            Some(Link::Dialling { sender, .. }) => self.link(now, new, sender),
             Some(Link::Up(old)) => self.second_session(now, old, new),
         }
     }
