@@ -103,8 +103,8 @@ impl Database {
         }
     }
 
-    pub(crate) fn poll_timeout(&self, now: Now) -> Option<Mono> {
-        [self.lookups.poll_timeout(), self.publisher.poll_timeout(now)].into_iter().flatten().min()
+    pub(crate) fn poll_timeout(&self, _now: Now) -> Option<Mono> {
+        [self.lookups.poll_timeout(), self.publisher.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Now) {

@@ -420,7 +420,7 @@ impl Sim {
             }
             for client in &self.clients {
                 next = next.min(client.lookups.poll_timeout().unwrap_or(next));
-                next = next.min(client.publisher.poll_timeout(self.now).unwrap_or(next));
+                next = next.min(client.publisher.poll_timeout().unwrap_or(next));
             }
             self.now = Now {
                 mono: next.max(self.now.mono),
@@ -448,8 +448,13 @@ impl Sim {
         }
         for id in 0..self.clients.len() {
             let now = self.now;
-            self.clients[id].lookups.handle_timeout(now);
-            self.clients[id].publisher.handle_timeout(now);
+            let client = &mut self.clients[id];
+            if client.lookups.poll_timeout().is_some_and(|at| at <= now.mono) {
+                client.lookups.handle_timeout(now);
+            }
+            if client.publisher.poll_timeout().is_some_and(|at| at <= now.mono) {
+                client.publisher.handle_timeout(now);
+            }
             self.drain_client(id);
         }
     }

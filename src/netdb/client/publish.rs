@@ -108,6 +108,7 @@ pub struct LeasePublisher {
     verify_sent: Option<Mono>,
     tags: Tags<RouterHash>,
     day: u64,
+    wake: Option<Mono>,
     actions: VecDeque<PublishAction>,
 }
 
@@ -129,6 +130,7 @@ impl LeasePublisher {
             verify_sent: None,
             tags: Tags::new(&mut rng, TAGS_MAX),
             day: 0,
+            wake: None,
             actions: VecDeque::new(),
             rng,
         }
@@ -165,6 +167,7 @@ impl LeasePublisher {
         self.current = None;
         self.phase = Phase::Idle;
         self.stores.clear();
+        self.wake = None;
     }
 
     /// Whether the present version was confirmed by a floodfill.
@@ -216,22 +219,8 @@ impl LeasePublisher {
     }
 
     /// When to call [`Self::handle_timeout`].
-    pub fn poll_timeout(&self, now: Now) -> Option<Mono> {
-        self.current.as_ref()?;
-        let open = self.stores.iter().filter(|s| s.is_open(now.mono)).map(|s| s.sent + ACK_TIMEOUT).min();
-        let next = match self.phase {
-            Phase::Idle => return None,
-            Phase::Storing(at) if at > now.mono => at,
-            Phase::Storing(_) => open.unwrap_or(now.mono + IDLE),
-            Phase::Verifying(at) => match self.verify_sent {
-                Some(sent) => sent + VERIFY_TIMEOUT,
-                None if at > now.mono => at,
-                None => now.mono + IDLE,
-            },
-            Phase::Settled => Mono::NEVER,
-        };
-        let to_midnight = 86_400_000 - now.wall_ms % 86_400_000;
-        Some(next.min(now.mono + Duration::from_millis(to_midnight + 1_000)))
+    pub const fn poll_timeout(&self) -> Option<Mono> {
+        self.wake
     }
 
     /// Does what is due.
@@ -246,6 +235,7 @@ impl LeasePublisher {
         self.verify_sent = None;
     }
 
+    /// Does what can be done now and notes when there will be more to do.
     fn step(&mut self, now: Now) {
         let Some(current) = self.current.clone() else { return };
         if self.day != 0 && self.day != day_number(now.wall_ms) && !matches!(self.phase, Phase::Storing(_)) {
@@ -256,6 +246,24 @@ impl LeasePublisher {
             Phase::Verifying(at) if now.mono >= at => self.verify_step(now, &current),
             _ => {}
         }
+        let to_midnight = 86_400_000 - now.wall_ms % 86_400_000;
+        let midnight = now.mono + Duration::from_millis(to_midnight + 1_000);
+        self.wake = self.next_step(now.mono).map(|at| at.min(midnight));
+    }
+
+    fn next_step(&self, now: Mono) -> Option<Mono> {
+        let open = self.stores.iter().filter(|s| s.is_open(now)).map(|s| s.sent + ACK_TIMEOUT).min();
+        Some(match self.phase {
+            Phase::Idle => return None,
+            Phase::Storing(at) if at > now => at,
+            Phase::Storing(_) => open.unwrap_or(now + IDLE),
+            Phase::Verifying(at) => match self.verify_sent {
+                Some(sent) => sent + VERIFY_TIMEOUT,
+                None if at > now => at,
+                None => now + IDLE,
+            },
+            Phase::Settled => Mono::NEVER,
+        })
     }
 
     fn store_step(&mut self, now: Now, current: &Verified<LeaseSet2>) {
@@ -381,6 +389,7 @@ impl LeasePublisher {
         {
             self.phase = Phase::Settled;
             self.verify_sent = None;
+            self.step(now);
             self.actions.push_back(PublishAction::Verified { published_s: current.published_s() });
             return;
         }

@@ -27,7 +27,7 @@ use super::message::Tunnels;
 use super::metrics::NetDbMetrics;
 use super::profiles::Profiles;
 use super::standing::{Report, Standing};
-use super::store::{Admitted, LeaseSets, Origin, Refusal, Routers, Rules};
+use super::store::{Admitted, Changed, LeaseSets, Origin, Refusal, Routers, Rules};
 use super::tags::Tags;
 use super::view::{PeerEntry, PeerView, ViewPolicy};
 use crate::base::{Mono, Now, Rng, TimerQueue};
@@ -42,13 +42,13 @@ use std::time::Duration;
 
 /// Shortest time between two snapshots of a large table.
 const VIEW_INTERVAL: Duration = Duration::from_millis(250);
-/// Tables of up to this size are cheap to snapshot, which is then done at once.
+/// Tables of up to this size are cheap to snapshot: a new router then shows at once.
 const VIEW_SMALL: usize = 256;
 const RANK_INTERVAL: Duration = Duration::from_secs(45);
-const KEEP_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_INTERVAL: Duration = Duration::from_secs(5);
 const PROFILES_SAVE_INTERVAL: Duration = Duration::from_secs(300);
 /// RouterInfos handed out for saving in one go.
-const SAVES_MAX: usize = 200;
+const SAVES_MAX: usize = 64;
 const TAGS_MAX: usize = 4_096;
 /// Unasked RouterInfos whose signatures we are ready to check.
 const UNASKED_PER_SECOND: u64 = 200;
@@ -408,11 +408,13 @@ impl Engine {
 
     /// Takes a new snapshot if something changed and the last one is not too fresh.
     fn refresh_view(&mut self, now: Now) {
-        if !self.routers.is_dirty() {
-            return;
-        }
         let next = self.viewed + VIEW_INTERVAL;
-        if self.routers.len() > VIEW_SMALL && now.mono < next {
+        let urgent = match self.routers.changed() {
+            Changed::Nothing => return,
+            Changed::Standing => false,
+            Changed::Routers => self.routers.len() <= VIEW_SMALL,
+        };
+        if !urgent && now.mono < next {
             self.timers.set(Timer::View, next);
             return;
         }

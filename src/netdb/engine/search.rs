@@ -199,9 +199,10 @@ impl Engine {
             _ => LookupKind::RouterInfo,
         };
         let path = self.exploratory.pick(&mut self.rng);
+        let connected = self.connected.contains(&floodfill);
         let excluded = Vec::new();
         let patience = match path {
-            Some((tunnel, reply)) if !entry.connected => {
+            Some((tunnel, reply)) if !connected => {
                 let question = Question { key, asked: floodfill };
                 let (encryption, tag) = self.tags.issue(&mut self.rng, now.mono, question);
                 let body = DatabaseLookup {
@@ -226,7 +227,7 @@ impl Engine {
                 let body = DatabaseLookup { key, from, reply_tunnel: None, kind, excluded, encryption };
                 let message = lookup(&mut self.rng, now.wall_ms, &body);
                 self.actions.push_back(Action::Send { to: floodfill, message });
-                if entry.connected { TRY_CONNECTED } else { TRY_DIALLED }
+                if connected { TRY_CONNECTED } else { TRY_DIALLED }
             }
         };
         if let Some(search) = self.searches.table.get_mut(&key) {

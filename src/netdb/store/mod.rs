@@ -5,7 +5,7 @@ mod leases;
 mod routers;
 
 pub(crate) use leases::{LeaseEntry, LeaseSets};
-pub(crate) use routers::{Admitted, Routers, Rules};
+pub(crate) use routers::{Admitted, Changed, Routers, Rules};
 
 use crate::wire::DecodeError;
 

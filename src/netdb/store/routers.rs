@@ -57,12 +57,23 @@ pub(crate) struct Routers {
     rules: Rules,
     table: BTreeMap<RouterHash, Arc<PeerEntry>>,
     generation: u64,
-    dirty: bool,
+    changed: Changed,
+}
+
+/// What is newer in the table than in the last snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Changed {
+    /// Nothing.
+    Nothing,
+    /// What we think of routers: readers can wait a little for it.
+    Standing,
+    /// Which routers there are.
+    Routers,
 }
 
 impl Routers {
     pub(crate) const fn new(rules: Rules) -> Self {
-        Self { rules, table: BTreeMap::new(), generation: 0, dirty: true }
+        Self { rules, table: BTreeMap::new(), generation: 0, changed: Changed::Routers }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -132,7 +143,7 @@ impl Routers {
             connected: false,
             first_heard_ms: now.wall_ms,
         };
-        self.dirty = true;
+        self.changed = Changed::Routers;
         match self.table.entry(entry.hash) {
             Entry::Occupied(mut slot) => {
                 entry.connected = slot.get().connected;
@@ -161,7 +172,7 @@ impl Routers {
             && slot.standing != standing
         {
             Arc::make_mut(slot).standing = standing;
-            self.dirty = true;
+            self.changed = self.changed.max(Changed::Standing);
         }
     }
 
@@ -171,22 +182,22 @@ impl Routers {
             && slot.connected != connected
         {
             Arc::make_mut(slot).connected = connected;
-            self.dirty = true;
+            self.changed = self.changed.max(Changed::Standing);
         }
     }
 
     /// Marks the picture as changed by something outside the table.
     pub(crate) const fn touch(&mut self) {
-        self.dirty = true;
+        self.changed = Changed::Routers;
     }
 
-    pub(crate) const fn is_dirty(&self) -> bool {
-        self.dirty
+    pub(crate) const fn changed(&self) -> Changed {
+        self.changed
     }
 
     /// A fresh snapshot.
     pub(crate) fn view(&mut self, own: Option<Arc<PeerEntry>>) -> PeerView {
-        self.dirty = false;
+        self.changed = Changed::Nothing;
         self.generation += 1;
         PeerView::new(self.table.values().cloned().collect(), own, self.rules.view, self.generation)
     }
@@ -235,7 +246,9 @@ impl Routers {
 
     fn remove(&mut self, hashes: impl Iterator<Item = RouterHash>) -> Vec<RouterHash> {
         let gone: Vec<RouterHash> = hashes.filter(|hash| self.table.remove(hash).is_some()).collect();
-        self.dirty |= !gone.is_empty();
+        if !gone.is_empty() {
+            self.changed = Changed::Routers;
+        }
         gone
     }
 }

@@ -116,11 +116,11 @@ fn a_snapshot_is_not_changed_by_what_follows() {
     let mut table = table(false, 100);
     let router = TestRouter::new(&mut rng);
     put(&mut table, 0, &router.bytes(&Make::default()), Origin::Owner).unwrap();
-    assert!(table.is_dirty());
+    assert_eq!(table.changed(), Changed::Routers);
     let before = table.view(None);
-    assert!(!table.is_dirty());
+    assert_eq!(table.changed(), Changed::Nothing);
     table.set_connected(&router.hash(), true);
-    assert!(table.is_dirty());
+    assert_eq!(table.changed(), Changed::Standing);
     assert!(!before.get(&router.hash()).unwrap().connected);
     assert!(table.view(None).get(&router.hash()).unwrap().connected);
 }
