@@ -274,7 +274,7 @@ impl Router {
 
     /// Makes other routers known to this one: signed RouterInfos, as they stand in files and bundles.
     pub async fn load_routers(&self, infos: Vec<Vec<u8>>) {
-        self.inner.requests.send(Request::Load(infos)).await;
+        self.inner.requests.send(Request::Bootstrap(infos)).await;
     }
 
     /// Accepts tunnels of others, or refuses new ones from now on.

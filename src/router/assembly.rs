@@ -279,7 +279,7 @@ async fn load_known(router: &Router, storage: &Storage) {
     let stored = storage.routers();
     if !stored.is_empty() {
         tracing::info!(routers = stored.len(), "known routers loaded");
-        router.load_routers(stored).await;
+        router.inner.requests.send(Request::Load(stored)).await;
     }
 }
 
@@ -289,7 +289,7 @@ fn start_reseed(router: &Router, reseeder: Reseeder) {
     let known = move || status.borrow().known.0;
     let deliver = move |bundle: Bundle| {
         // A reseed is rare and the queue empty: a full one means that the router is busy with something worse.
-        let _ = requests.try_push(Request::Load(bundle.routers));
+        let _ = requests.try_push(Request::Bootstrap(bundle.routers));
     };
     router.inner.tasks.spawn("reseed", reseeder.run(known, deliver));
 }

@@ -83,8 +83,10 @@ pub(crate) enum Request {
     },
     /// A destination's task has ended.
     SessionEnded(PoolId),
-    /// RouterInfos from files or from a reseed.
+    /// RouterInfos that were kept on our own disk.
     Load(Vec<Vec<u8>>),
+    /// RouterInfos that somebody gave us, which are to be kept on disk.
+    Bootstrap(Vec<Vec<u8>>),
     /// Profiles kept from an earlier life.
     LoadProfiles(String),
     /// Accept transit tunnels, or not.
@@ -330,6 +332,11 @@ impl Control {
             Request::Load(routers) => {
                 for bytes in routers {
                     self.netdb.handle(now, netdb::Input::Load(bytes));
+                }
+            }
+            Request::Bootstrap(routers) => {
+                for bytes in routers {
+                    self.netdb.handle(now, netdb::Input::Bootstrap(bytes));
                 }
             }
             Request::LoadProfiles(text) => self.netdb.handle(now, netdb::Input::LoadProfiles(text)),
