@@ -190,7 +190,10 @@ impl Joiner {
         metrics.fragments_received.inc();
         let index = match partials.queue.iter().position(|p| p.id == id) {
             Some(index) => index,
-            None => self.open(now, slot, partials, id),
+            None => {
+                metrics.join_started.inc();
+                self.open(now, slot, partials, id)
+            }
         };
         let partial = partials.queue.get_mut(index)?;
         let before = partial.bytes;

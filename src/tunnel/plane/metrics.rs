@@ -65,6 +65,8 @@ crate::metrics! {
         fragments_dropped: Counter,
         /// Cells whose instructions are malformed; what stood before the error was used.
         instructions_malformed: Counter,
+        /// Messages of which a first piece came in.
+        join_started: Counter,
         /// Messages joined from fragments.
         join_completed: Counter,
         /// Partial messages dropped for their age.

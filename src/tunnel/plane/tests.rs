@@ -4,5 +4,6 @@
 mod bounds;
 mod chains;
 mod hostile;
+mod random;
 mod speed;
 mod world;

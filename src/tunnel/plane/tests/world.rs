@@ -239,6 +239,16 @@ impl World {
                 + m.out_dropped_size.get()
                 + m.out_dropped_delivery.get();
             assert_eq!(m.out_received.get(), out, "messages to outbound tunnels");
+            let joins = m.join_completed.get()
+                + m.join_dropped_late.get()
+                + m.join_dropped_tunnel.get()
+                + m.join_dropped_total.get()
+                + m.join_dropped_malformed.get()
+                + m.join_dropped_gone.get();
+            assert_eq!(m.join_started.get(), joins + plane.incomplete().0 as u64, "joined messages");
+            let gone = m.tunnels_expired.get() + m.tunnels_removed.get();
+            let live = (plane.transit_tunnels() + plane.own_tunnels()) as u64;
+            assert_eq!(m.tunnels_installed.get(), gone + live, "tunnels");
         }
     }
 }
