@@ -33,3 +33,6 @@ pub use options::{
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};
+
+#[cfg(test)]
+mod tests;

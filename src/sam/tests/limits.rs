@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//! Bounds, timeouts and the life cycle of sessions.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::client::{Bridge, until};
+use super::stand_in::{Network, StandIn};
+use crate::base::Tasks;
+use crate::sam::{SamConfig, SamError, SamServer};
+
+#[tokio::test]
+async fn a_bridge_never_opens_to_other_machines_by_accident() {
+    let config = SamConfig::at(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let backend = StandIn::new(&Network::default(), 1);
+    let error = SamServer::start(config, backend, &Tasks::new()).await.unwrap_err();
+    assert!(matches!(error, SamError::Exposed(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let bridge = Bridge::start().await;
+    let config = SamConfig::at(bridge.server.address());
+    let backend = StandIn::new(&Network::default(), 1);
+    let error = SamServer::start(config, backend, &Tasks::new()).await.unwrap_err();
+    assert!(error.to_string().contains(&bridge.server.address().to_string()), "{error}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_sockets_are_told_so_and_room_is_made_again() {
+    let bridge = Bridge::with(|limits| limits.sockets = 2).await;
+    let one = bridge.client("3.1").await;
+    let _two = bridge.client("3.1").await;
+    let mut three = bridge.raw().await;
+    assert_eq!(three.rest().await, b"HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"too many connections\"\n");
+    drop(one);
+    until(|| bridge.server.metrics().sockets_open.get() == 1).await;
+    let _four = bridge.client("3.1").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_sessions_are_told_so() {
+    let bridge = Bridge::with(|limits| limits.sessions = 1).await;
+    let (_one, _) = bridge.session("one").await;
+    let mut two = bridge.client("3.1").await;
+    let reply = two.ask("SESSION CREATE STYLE=STREAM ID=two DESTINATION=TRANSIENT").await;
+    assert_eq!(reply, "SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"all 1 sessions of this router are in use\"");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn silence_before_and_after_hello_ends() {
+    let bridge = Bridge::with(|limits| {
+        limits.hello_timeout = Duration::from_millis(100);
+        limits.command_timeout = Duration::from_millis(100);
+        limits.idle_timeout = Duration::from_millis(400);
+    })
+    .await;
+    let mut mute = bridge.raw().await;
+    let expected = b"HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"no HELLO VERSION in time, bye\"\n";
+    assert_eq!(mute.rest().await, expected);
+    let mut half = bridge.raw().await;
+    half.send(b"HELLO VERS").await;
+    assert_eq!(half.rest().await, expected);
+    let timeout = b"SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"command timeout, bye\"\n";
+    assert_eq!(bridge.client("3.1").await.rest().await, timeout);
+    let start = tokio::time::Instant::now();
+    assert_eq!(bridge.client("3.2").await.rest().await, timeout);
+    assert!(start.elapsed() >= Duration::from_millis(400));
+    // A socket that owns a session may be silent for ever.
+    let (mut owner, _) = bridge.session("owner").await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(owner.ask("PING").await, "PONG");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_build_that_takes_too_long_frees_its_id() {
+    let bridge = Bridge::with(|limits| limits.session_timeout = Duration::from_millis(100)).await;
+    let mut client = bridge.client("3.1").await;
+    let reply = client.ask("SESSION CREATE STYLE=STREAM ID=never DESTINATION=TRANSIENT").await;
+    assert!(reply.starts_with("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"tunnel build timeout"), "{reply}");
+    assert_eq!(bridge.server.sessions(), 0);
+    let reply = client.ask("SESSION CREATE STYLE=STREAM ID=x DESTINATION=TRANSIENT").await;
+    assert!(reply.starts_with("SESSION STATUS RESULT=OK"), "{reply}");
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn commands_behind_a_create_wait_for_its_answer() {
+    let bridge = Bridge::start().await;
+    let mut client = bridge.client("3.1").await;
+    client
+        .send(b"SESSION CREATE STYLE=STREAM ID=slow DESTINATION=TRANSIENT\nPING 1\nNAMING LOOKUP NAME=ME\n")
+        .await;
+    assert!(client.line().await.starts_with("SESSION STATUS RESULT=OK"));
+    assert_eq!(client.line().await, "PONG 1");
+    assert!(client.line().await.starts_with("NAMING REPLY RESULT=OK NAME=ME"));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn every_end_of_the_control_socket_ends_the_session() {
+    let bridge = Bridge::start().await;
+    for end in 0..4 {
+        let (mut owner, destination) = bridge.session("a").await;
+        let (mut connect, mut accept) = bridge.pair("a", &destination).await;
+        let mut waiting = bridge.client("3.1").await;
+        assert_eq!(waiting.ask("STREAM ACCEPT ID=a").await, "STREAM STATUS RESULT=OK");
+        match end {
+            0 => drop(owner),
+            1 => owner.abort(),
+            2 => assert_eq!(owner.ask("QUIT").await, "QUIT STATUS RESULT=OK MESSAGE=bye"),
+            _ => {
+                // A half-closed control socket is a closed one.
+                socket2::SockRef::from(&owner.stream).shutdown(std::net::Shutdown::Write).unwrap();
+                assert_eq!(owner.rest().await, b"");
+            }
+        }
+        assert_eq!(waiting.rest().await, b"");
+        while matches!(connect.more().await, Ok(count) if count > 0) {}
+        while matches!(accept.more().await, Ok(count) if count > 0) {}
+        until(|| bridge.server.sessions() == 0).await;
+    }
+    until(|| bridge.server.metrics().sockets_open.get() == 0).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn the_id_can_be_used_again_right_after_the_close() {
+    let bridge = Bridge::with(|limits| limits.session_burst = 100).await;
+    for _ in 0..20 {
+        let (owner, _) = bridge.session("same").await;
+        drop(owner);
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_storm_of_closes_leaves_nothing_behind() {
+    let bridge = Bridge::with(|limits| limits.session_burst = 100).await;
+    for round in 0..5 {
+        let (owner, destination) = bridge.session("storm").await;
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let (connect, accept) = bridge.pair("storm", &destination).await;
+            clients.extend([connect, accept]);
+            let mut waiting = bridge.client("3.1").await;
+            waiting.send(b"STREAM ACCEPT ID=storm\n").await;
+            // Its answer may or may not be read.
+            if round % 2 == 0 {
+                assert_eq!(waiting.line().await, "STREAM STATUS RESULT=OK");
+            }
+            drop(waiting);
+        }
+        if round % 2 == 0 {
+            drop(owner);
+            drop(clients);
+        } else {
+            drop(clients);
+            drop(owner);
+        }
+        until(|| bridge.server.metrics().sockets_open.get() == 0).await;
+        assert_eq!(bridge.server.sessions(), 0);
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_beyond_the_burst_wait_for_their_turn() {
+    let bridge = Bridge::with(|limits| {
+        limits.session_burst = 2;
+        limits.session_interval = Duration::from_millis(100);
+    })
+    .await;
+    let start = tokio::time::Instant::now();
+    let mut owners = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        owners.push(bridge.session(id).await);
+    }
+    assert!(start.elapsed() >= Duration::from_millis(180), "{:?}", start.elapsed());
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn datagrams_are_dropped_and_counted() {
+    let bridge = Bridge::start().await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(b"3.0 id dest\npayload", bridge.server.udp_address().unwrap()).await.unwrap();
+    until(|| bridge.server.metrics().udp_dropped.get() == 1).await;
+    bridge.stop().await;
+}
