@@ -323,7 +323,10 @@ impl Peers {
     pub(crate) fn established(&mut self, now: Now, new: Arrival) {
         self.pending.remove(&new.conn);
         self.dials.remove(&new.conn);
-        if self.stopping || self.is_banned(now, &new.peer) || new.peer == self.local {
+        if self.stopping {
+            return self.refuse(new.conn, TerminationReason::Shutdown);
+        }
+        if new.peer == self.local || self.is_banned(now, &new.peer) {
             return self.refuse(new.conn, TerminationReason::Banned);
         }
         self.backoffs.remove(&new.peer);

@@ -293,3 +293,12 @@ impl<T: From<FromPeer> + Send + 'static> Manager<T> {
         }
     }
 }
+
+/// Size of a connection's task, for the test of memory.
+#[cfg(test)]
+pub(super) fn connection_future_bytes() -> usize {
+    fn size<A, B, C, F: Future>(_: impl FnOnce(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+    size(run_inbound::<FromPeer>)
+}

@@ -29,6 +29,8 @@ on_both_runtimes! {
     a_peer_that_starts_anew_replaces_its_old_session
     a_new_router_info_is_sent_to_peers
     garbage_gets_no_answer
+    ipv6_works_beside_ipv4
+    silent_connections_do_not_keep_an_honest_peer_out
 }
 
 async fn messages_cross_in_order_in_both_directions() {
@@ -157,5 +159,51 @@ async fn garbage_gets_no_answer() {
     let end = within(socket.read_to_end(&mut answer)).await;
     assert!(answer.is_empty());
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    b.stop().await;
+}
+
+async fn ipv6_works_beside_ipv4() {
+    let Ok(probe) = tokio::net::TcpListener::bind("[::1]:0").await else { return }; // a machine without IPv6
+    let port = probe.local_addr().unwrap().port();
+    drop(probe);
+    let start = |seed| async move {
+        let at = SocketAddr::new("::1".parse().unwrap(), if seed == 1 { port } else { 0 });
+        let both = |config: &mut crate::transport::TransportConfig| {
+            config.bind.push(SocketAddr::new([127, 0, 0, 1].into(), at.port()));
+        };
+        Node::start(seed, at, Arc::new(crate::base::TcpNet), crate::base::Clock::system(), both).await
+    };
+    let (a, b) = (start(1).await, start(2).await);
+    assert!(a.at.is_ipv6() && b.at.is_ipv6());
+    let (a, mut b, to_b, _) = linked(a, b).await;
+    to_b.push(a.clock.now(), vec![a.message(3, 10)], Class::Own);
+    assert_eq!(b.receive(a.hash(), 1).await, [3]);
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn silent_connections_do_not_keep_an_honest_peer_out() {
+    let strict = |config: &mut crate::transport::TransportConfig| {
+        config.test_network = false;
+        config.pending_max = 16;
+    };
+    let at = |last, port| SocketAddr::new([127, 0, 0, last].into(), port);
+    let net = Arc::new(crate::base::TcpNet);
+    let b = Node::start(2, at(1, 0), net.clone(), crate::base::Clock::system(), strict).await;
+    let mut silent = Vec::new();
+    for last in 2..60 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(at(last, 0)).unwrap();
+        silent.push(socket.connect(b.at).await.unwrap());
+    }
+    let from_its_address = |config: &mut crate::transport::TransportConfig| {
+        config.published = config.bind.clone();
+        config.bind_outgoing = true;
+    };
+    let mut a = Node::start(1, at(200, 0), net, crate::base::Clock::system(), from_its_address).await;
+    a.dial(&b, vec![]);
+    tokio::time::timeout(std::time::Duration::from_secs(5), a.up(b.hash())).await.expect("linked in time");
+    assert!(b.metrics.accept_evicted.get() >= 58 - 16);
+    a.stop().await;
     b.stop().await;
 }

@@ -140,3 +140,9 @@ async fn a_peer_that_stops_reading_is_given_up() {
     a.stop().await;
     b.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_small() {
+    let size = super::super::task::connection_future_bytes();
+    assert!(size < 6 * 1024, "{size} bytes");
+}
