@@ -296,7 +296,9 @@ impl Table {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Now) {
-        while let Some(id) = self.timers.pop_due(now.mono) {
+        // All that is due now, once: a stream may be due again until its packets are polled.
+        let due: Vec<u32> = std::iter::from_fn(|| self.timers.pop_due(now.mono)).collect();
+        for id in due {
             let Some(slot) = self.conns.get_mut(&id) else { continue };
             slot.armed = None;
             slot.conn.on_timer(now.mono, &mut self.events);
