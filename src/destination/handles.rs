@@ -8,7 +8,7 @@ use crate::wire::{DestHash, Destination};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -114,6 +114,10 @@ impl Session {
         counts: watch::Receiver<(usize, usize, usize)>,
     ) -> Self {
         Self { inner: Arc::new(Inner { destination, nickname, commands, stop, ended, counts }) }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.inner))
     }
 
     /// Our destination.
@@ -224,6 +228,17 @@ impl Session {
     /// Waits for the end of the session, whoever ends it.
     pub async fn closed(&self) {
         self.inner.ended.cancelled().await;
+    }
+}
+
+/// Names a session without keeping it open.
+#[derive(Clone)]
+pub(crate) struct WeakSession(Weak<Inner>);
+
+impl WeakSession {
+    /// The session, if anybody still holds it.
+    pub(crate) fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(|inner| Session { inner })
     }
 }
 

@@ -17,7 +17,7 @@ use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
-use crate::destination::{self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target};
+use crate::destination::{self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession};
 use crate::netdb::PeerView;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::task::PlaneHandle;
@@ -194,6 +194,8 @@ pub(super) struct Inner {
     pub(super) status: watch::Receiver<Status>,
     pub(super) rng: std::sync::Mutex<Rng>,
     pub(super) listening: Vec<SocketAddr>,
+    /// Open sessions, whoever holds them; cleared of ended ones with each new one.
+    pub(super) sessions: std::sync::Mutex<Vec<WeakSession>>,
     pub(super) sam: std::sync::OnceLock<SocketAddr>,
     /// A session without a name of its own, for lookups when no other session is there.
     pub(super) resolver: OnceCell<Session>,
@@ -343,7 +345,21 @@ impl Router {
             destination::task::run(engine, nickname, b32, rng, wires).await;
             requests.send(Request::SessionEnded(pool_id)).await;
         });
-        Ok((Session::new(destination, config.nickname, commands_tx, stop, ended, counts), ready, progress))
+        let session = Session::new(destination, config.nickname, commands_tx, stop, ended, counts);
+        let mut open = self.open_sessions();
+        open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));
+        open.push(session.downgrade());
+        drop(open);
+        Ok((session, ready, progress))
+    }
+
+    fn open_sessions(&self) -> std::sync::MutexGuard<'_, Vec<WeakSession>> {
+        self.inner.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Sessions that are open, those of the SAM bridge included.
+    pub fn sessions(&self) -> Vec<Session> {
+        self.open_sessions().iter().filter_map(WeakSession::upgrade).filter(|s| !s.is_closed()).collect()
     }
 
     /// Registers the destination; waits for an older session of it that is on its way down.
