@@ -8,6 +8,7 @@ mod api;
 mod assembly;
 pub mod config;
 mod control;
+pub mod devnet;
 pub mod identity;
 mod links;
 mod persist;
