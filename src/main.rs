@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The `samovar` command.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -85,7 +85,7 @@ pub enum Event {
         id: StreamId,
         /// Who opened it: the signature was checked.
         remote: Destination,
-        /// From the peer's port to ours.
+        /// The peer's port and ours.
         ports: Ports,
     },
     /// The peer accepted our stream.

@@ -288,3 +288,6 @@ impl Pump {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

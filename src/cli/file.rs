@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT
+//! The configuration file: TOML, the same keys as the flags and a few more.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use samovar::router::RouterConfig;
+
+use super::Failure;
+use super::settings::Settings;
+use super::system::default_data_dir;
+
+/// Larger files are no configuration.
+const SIZE_MAX: u64 = 1 << 20;
+
+/// Reads a file. Paths in it are relative to its folder.
+///
+/// # Errors
+/// One line that names file, line and key.
+pub(super) fn load(path: &Path) -> Result<Settings, Failure> {
+    let bad = |problem: String| Failure::User(format!("{}: {problem}", path.display()));
+    let text = std::fs::metadata(path)
+        .and_then(|meta| match meta.len() {
+            0..=SIZE_MAX => std::fs::read_to_string(path),
+            _ => Err(std::io::Error::from(std::io::ErrorKind::FileTooLarge)),
+        })
+        .map_err(|e| bad(format!("the configuration file cannot be read: {e}")))?;
+    let settings = parse(&text).map_err(bad)?;
+    Ok(settings.relative_to(path.parent().unwrap_or(Path::new(""))))
+}
+
+/// Reads the text of a file; the error begins with the line.
+pub(super) fn parse(text: &str) -> Result<Settings, String> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |s| s.start).min(text.len());
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        format!("line {line}: {}", explain(error.message(), key_at(text, line)))
+    })
+}
+
+/// The key that a line, or the nearest line above it, sets.
+fn key_at(text: &str, line: usize) -> Option<&str> {
+    let keys = text.lines().take(line).filter_map(|l| l.split_once('=')).map(|(key, _)| key.trim());
+    keys.filter(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))).last()
+}
+
+/// Our words for what the parser found; always one line.
+fn explain(message: &str, key: Option<&str>) -> String {
+    let message = message.trim().replace('\n', " ");
+    if let Some(name) = message.strip_prefix("unknown field `").and_then(|m| m.split('`').next()) {
+        return format!("there is no setting {name}; `samovar config` lists all of them");
+    }
+    match key {
+        Some(key) => format!("{key}: {message}"),
+        None => message,
+    }
+}
+
+/// One setting of the commented default file.
+struct Entry {
+    key: &'static str,
+    value: String,
+    about: &'static str,
+}
+
+fn entry(key: &'static str, value: impl ToString, about: &'static str) -> Entry {
+    Entry { key, value: value.to_string(), about }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// The file that `samovar config` prints: every setting as a comment with its default.
+pub(super) fn default_text() -> String {
+    let mut out = String::from(
+        "# Configuration of samovar, for `samovar run --config FILE`. Each setting is shown with its default;\n\
+         # remove the `# ` before one to change it. Relative paths are relative to this file. Flags win.\n",
+    );
+    for part in [basic_entries(), peer_entries(), capacity_entries()] {
+        for Entry { key, value, about } in part {
+            out.push('\n');
+            for line in about.lines() {
+                let _ = writeln!(out, "## {line}");
+            }
+            let _ = writeln!(out, "# {key} = {value}");
+        }
+    }
+    out
+}
+
+fn basic_entries() -> Vec<Entry> {
+    let c = RouterConfig::default();
+    let dir = default_data_dir().map_or_else(|| "samovar-data".into(), |d| d.display().to_string());
+    let sam = c.sam.map_or_else(|| "none".into(), |a| a.to_string());
+    let udp = c.sam_udp_addr().map_or_else(String::new, |a| a.to_string());
+    vec![
+        entry("data-dir", quoted(&dir), "Where keys, known routers and profiles are kept, for this router alone."),
+        entry(
+            "sam",
+            quoted(&sam),
+            "Address of the SAM bridge, or \"none\". Whoever reaches it may use the router: keep it on this machine.",
+        ),
+        entry("sam-udp", quoted(&udp), "Where SAM datagrams are taken in; by default one port below `sam`."),
+        entry(
+            "host",
+            "[]",
+            "Our public addresses, such as [\"203.0.113.5\"], so that other routers can call us. Without one we only\n\
+             call others, which is enough for clients and services.",
+        ),
+        entry("port", c.port, "TCP port for other routers. 0: chosen at the first start and remembered in data-dir."),
+        entry("bind", "[]", "Local addresses to listen at; by default all of the families that `host` has."),
+        entry("threads", c.threads, "Threads to run on, 1 to 64. One is enough for tens of MB/s."),
+        entry(
+            "log",
+            quoted(&c.log),
+            "What to log: error, warn, info, debug, trace, or a filter like \"info,samovar::transport=debug\".\n\
+             The variable RUST_LOG wins over this, the flag --log over both.",
+        ),
+    ]
+}
+
+fn peer_entries() -> Vec<Entry> {
+    let c = RouterConfig::default();
+    vec![
+        entry("netid", c.net_id, "Network to be in: 2 is the live network, private ones take 16 to 254."),
+        entry(
+            "test-network",
+            c.test_network,
+            "Relaxes what a network on one machine needs: private addresses, few routers, old versions.\n\
+             Refused with netid 2.",
+        ),
+        entry(
+            "bootstrap",
+            "[]",
+            "First peers from files: directories of RouterInfos, single RouterInfos, zip or SU3 files.",
+        ),
+        entry("reseed", c.reseed.enabled, "Whether reseed hosts on the web are asked when too few routers are known."),
+        entry("reseed-urls", "[]", "Reseed hosts to ask instead of the public ones, such as [\"https://host/\"]."),
+        entry(
+            "reseed-certs",
+            "[]",
+            "Certificates (PEM files) to trust besides the bundled ones: of signers of bundles, or of reseed hosts.",
+        ),
+        entry("reseed-threshold", c.reseed.threshold, "Fewer known routers than this start a reseed."),
+    ]
+}
+
+fn capacity_entries() -> Vec<Entry> {
+    let c = RouterConfig::default();
+    let own = c.exploratory_pool().inbound;
+    vec![
+        entry(
+            "floodfill",
+            c.floodfill,
+            "Serve the network database for others. For routers that run for long and can be called.",
+        ),
+        entry(
+            "bandwidth",
+            quoted(&c.bandwidth.to_string()),
+            "Bandwidth class that we publish: L (12-48 KB/s), M, N, O, P (256-2000 KB/s) or X (above).",
+        ),
+        entry(
+            "transit",
+            c.transit,
+            "Carry tunnels of others. The network lives on it, and our own traffic hides in it.",
+        ),
+        entry(
+            "transit-tunnels-max",
+            c.transit_tunnels_max,
+            "Most tunnels carried for others at once; about 2 KB of memory each.",
+        ),
+        entry(
+            "exploratory-hops",
+            own.length,
+            "Hops of the router's own tunnels, 0 to 7; in test networks 1 by default. Sessions choose theirs.",
+        ),
+        entry(
+            "exploratory-tunnels",
+            own.quantity,
+            "The router's own tunnels in each direction, 1 to 16; in test networks 2 by default.",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

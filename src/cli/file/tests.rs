@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+use super::*;
+use crate::cli::settings::Switch;
+
+fn configured(text: &str) -> RouterConfig {
+    let mut config = RouterConfig { data_dir: default_data_dir(), ..RouterConfig::default() };
+    parse(text).unwrap().apply(&mut config);
+    config
+}
+
+#[test]
+fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
+    let defaults = configured("");
+    let text = default_text();
+    assert_eq!(configured(&text), defaults);
+    let live: String = text
+        .lines()
+        .filter(|l| l.starts_with("# ") && l.contains(" = "))
+        .filter_map(|l| l.strip_prefix("# "))
+        .flat_map(|l| [l, "\n"])
+        .collect();
+    assert_eq!(live.lines().count(), 21, "{live}");
+    let explicit = configured(&live);
+    assert_eq!(explicit.validate(), Ok(()));
+    assert_eq!(explicit.sam_udp_addr(), defaults.sam_udp_addr());
+    assert_eq!(explicit.exploratory_pool(), defaults.exploratory_pool());
+    assert_eq!(RouterConfig { sam_udp: None, exploratory: None, ..explicit }, defaults);
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = configured(
+        r#"
+        data-dir = "/x"
+        sam = "127.0.0.1:1"
+        sam-udp = "127.0.0.1:2"
+        host = ["1.2.3.4", "2a00::1"]
+        port = 3
+        bind = ["0.0.0.0"]
+        netid = 77
+        floodfill = true
+        bootstrap = ["a", "b"]
+        test-network = true
+        reseed = false
+        reseed-urls = ["https://h/"]
+        reseed-certs = ["c"]
+        reseed-threshold = 9
+        bandwidth = "P"
+        transit = false
+        transit-tunnels-max = 5
+        exploratory-hops = 3
+        threads = 2
+        log = "debug"
+        "#,
+    );
+    assert_eq!(config.data_dir, Some("/x".into()));
+    assert_eq!(config.sam, Some("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(config.sam_udp, Some("127.0.0.1:2".parse().unwrap()));
+    assert_eq!((config.host.len(), config.port, config.bind.len(), config.net_id), (2, 3, 1, 77));
+    assert!(config.floodfill && config.test_network && !config.reseed.enabled && !config.transit);
+    assert_eq!((config.bootstrap.len(), config.reseed.urls.len(), config.reseed.certs.len()), (2, 1, 1));
+    assert_eq!((config.reseed.threshold, config.bandwidth, config.transit_tunnels_max), (9, 'P', 5));
+    let pool = config.exploratory_pool().inbound;
+    assert_eq!((pool.length, pool.quantity, config.threads, config.log.as_str()), (3, 2, 2, "debug"));
+}
+
+#[test]
+fn sam_can_be_turned_off() {
+    assert_eq!(parse("sam = \"none\"").unwrap().sam, Some(Switch::Off));
+    assert_eq!(configured("sam = \"none\"").sam, None);
+}
+
+#[test]
+fn errors_name_line_and_key_in_one_line() {
+    let says = |text: &str| parse(text).unwrap_err();
+    assert_eq!(says("port = 1\ncolour = 2\n"), "line 2: there is no setting colour; `samovar config` lists all of them");
+    assert!(says("\nport = \"x\"\n").starts_with("line 2: port: invalid type: string"), "{}", says("\nport = \"x\"\n"));
+    assert!(says("port = 70000").starts_with("line 1: port: "), "{}", says("port = 70000"));
+    assert!(says("host = [\n  \"1.2.3.4\",\n  \"x\",\n]").starts_with("line 3: host: "));
+    assert!(says("sam = \"here\"").starts_with("line 1: sam: invalid socket address"), "{}", says("sam = \"here\""));
+    assert!(says("port = 1\nport = 2").starts_with("line 2: port: duplicate key"), "{}", says("port = 1\nport = 2"));
+    for text in ["port", "port = ", "= 3", "[x]", "port = 'a\nb'", "\u{0}"] {
+        let error = says(text);
+        assert!(error.starts_with("line ") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let settings = parse("data-dir = \"d\"\nbootstrap = [\"b\", \"/c\"]\nreseed-certs = [\"e\"]").unwrap();
+    let settings = settings.relative_to(Path::new("/etc/samovar"));
+    assert_eq!(settings.data_dir, Some("/etc/samovar/d".into()));
+    assert_eq!(settings.bootstrap, Some(vec!["/etc/samovar/b".into(), "/c".into()]));
+    assert_eq!(settings.reseed_certs, Some(vec!["/etc/samovar/e".into()]));
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//! `samovar run`: one router until it is stopped.
+
+use anyhow::{Context as _, anyhow};
+use samovar::router::{Router, RouterConfig};
+
+use super::args::RunArgs;
+use super::signals::{Signals, stop_or_quit};
+use super::{Failure, file, logging, system};
+
+/// Reads the settings and runs a router.
+pub(super) fn main(args: RunArgs) -> Result<(), Failure> {
+    let log_flag = args.log_flag();
+    let config = configuration(args)?;
+    logging::start(log_flag.as_deref(), &config.log)?;
+    config.validate()?;
+    system::raise_file_limit();
+    let runtime = system::runtime(config.threads)?;
+    runtime.block_on(run(config))
+}
+
+/// Defaults, then the file, then the flags.
+fn configuration(args: RunArgs) -> Result<RouterConfig, Failure> {
+    let mut config = RouterConfig { data_dir: system::default_data_dir(), ..RouterConfig::default() };
+    if let Some(path) = &args.config {
+        file::load(path)?.apply(&mut config);
+    }
+    args.settings().apply(&mut config);
+    if config.data_dir.is_none() {
+        return Err(Failure::User("data-dir: there is no home directory; choose one with --data-dir".into()));
+    }
+    Ok(config)
+}
+
+async fn run(config: RouterConfig) -> Result<(), Failure> {
+    let mut signals = Signals::new().context("signals cannot be taken over")?;
+    let (dir, net_id) = (config.data_dir.clone().unwrap_or_default(), config.net_id);
+    let router = tokio::select! { biased;
+        name = signals.next() => {
+            tracing::info!("{name}: stopped before the start was done");
+            return Ok(());
+        }
+        // Boxed: a start has much to hold.
+        started = Box::pin(Router::builder().config(config).start()) => started?,
+    };
+    tracing::info!(router = %router.hash(), net_id, data = %dir.display(), "router started; Ctrl-C stops it");
+    for at in router.listening() {
+        tracing::info!("listening for other routers at {at}");
+    }
+    tokio::select! { biased;
+        name = signals.next() => tracing::info!("{name}: stopping; once more stops at once"),
+        () = router.stopped() => {
+            router.shutdown().await;
+            return Err(anyhow!("the router stopped by itself; the log says why").into());
+        }
+    }
+    stop_or_quit(&mut signals, router.shutdown()).await;
+    tracing::info!("stopped");
+    Ok(())
+}

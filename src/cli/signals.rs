@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//! Ctrl-C and SIGTERM.
+
+use std::io;
+
+/// Waits for the user's or the system's wish that we stop.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from now on.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    #[cfg(unix)]
+    pub(super) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// The next signal's name.
+    #[cfg(unix)]
+    pub(super) async fn next(&mut self) -> &'static str {
+        tokio::select! { biased;
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}
+
+/// Runs an orderly stop, unless a further signal wants the end at once.
+pub(super) async fn stop_or_quit(signals: &mut Signals, stop: impl Future<Output = ()>) {
+    tokio::select! { biased;
+        name = signals.next() => {
+            tracing::warn!("{name} again: stopping at once");
+            std::process::exit(1);
+        }
+        () = stop => {}
+    }
+}

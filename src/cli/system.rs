@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//! What the command needs of the machine: a runtime, files, a place for data.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Runtime};
+
+use super::Failure;
+
+/// `$XDG_DATA_HOME/samovar` or `~/.local/share/samovar`.
+pub(super) fn default_data_dir() -> Option<PathBuf> {
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let base = from("XDG_DATA_HOME").or_else(|| from("HOME").map(|home| home.join(".local/share")))?;
+    Some(base.join("samovar"))
+}
+
+/// One thread by default: a wake across threads costs more than most messages do.
+pub(super) fn runtime(threads: usize) -> Result<Runtime, Failure> {
+    let mut builder = if threads <= 1 {
+        Builder::new_current_thread()
+    } else {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    Ok(builder.enable_all().build().context("the runtime cannot be started")?)
+}
+
+/// Every link and every SAM connection is an open file, and the usual limit of 1024 is for other programs.
+#[cfg(unix)]
+pub(super) fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    const WANTED: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let best = limit.maximum.map_or(WANTED, |max| max.min(WANTED));
+    if limit.current.is_some_and(|now| now < best) {
+        let raised = Rlimit { current: Some(best), maximum: limit.maximum };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => tracing::debug!(files = best, "limit of open files raised"),
+            Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn raise_file_limit() {}
