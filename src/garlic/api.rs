@@ -45,6 +45,8 @@ pub struct Sealed {
     /// How many payloads wait for the first answer of the remote. They come out as
     /// [`Action::Send`] when it arrives.
     pub held: usize,
+    /// How many of the payloads, the last ones, were dropped because too many wait already.
+    pub refused: usize,
 }
 
 /// A message's place in a session. Opaque and cheap; a stale one does nothing.

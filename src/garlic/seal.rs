@@ -194,16 +194,18 @@ impl Sessions {
     ) -> Result<(), Error> {
         let max = self.limits.held_per_remote;
         let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
-        if peer.held.len() + payloads.len() > max {
+        let room = max.saturating_sub(peer.held.len());
+        if room == 0 && sealed.messages.is_empty() && !payloads.is_empty() {
             self.metrics.held_refused.add(payloads.len() as u64);
-            // What was sealed already is on its way; what does not fit is as lost as any datagram.
-            return if sealed.messages.is_empty() { Err(Error::Full) } else { Ok(()) };
+            return Err(Error::Full);
         }
-        peer.held.extend(payloads.iter().map(|p| Held {
+        peer.held.extend(payloads.iter().take(room).map(|p| Held {
             payload: p.as_ref().to_vec(),
             since: now.mono,
             bundle: options.bundle_lease_set,
         }));
+        sealed.refused = payloads.len().saturating_sub(room);
+        self.metrics.held_refused.add(sealed.refused as u64);
         sealed.held = peer.held.len();
         Ok(())
     }

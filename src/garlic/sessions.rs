@@ -197,6 +197,14 @@ impl Sessions {
         }
     }
 
+    /// How many messages may be under way to `to` at a time: [`Self::in_flight_allowance`] plus those that are.
+    pub fn window(&self, to: &Remote) -> usize {
+        let out = self.peer(to).and_then(|p| p.outbound.as_ref());
+        out.map_or(self.limits.held_per_remote, |out| {
+            usize::try_from(out.window(self.limits.in_flight)).unwrap_or(usize::MAX)
+        })
+    }
+
     fn allowance(&self, now: Now, out: &Outbound) -> usize {
         let room = out.window(self.limits.in_flight).saturating_sub(out.in_flight(now.mono));
         usize::try_from(room).unwrap_or(0)
@@ -248,8 +256,9 @@ impl Sessions {
     /// One session in numbers.
     pub fn stats(&self, now: Now, to: &Remote) -> Option<Stats> {
         let peer = self.peer(to)?;
-        let id = self.by_key.get(&to.key)?;
-        let sets = || self.sets.values().filter(|s| s.peer == *id);
+        let chains = peer.chains.iter().flat_map(|c| [Some(c.latest), c.previous.map(|(set, _)| set)]);
+        let ids = peer.ours.iter().map(|o| o.replies).chain(chains.flatten());
+        let sets: Vec<&ReceiveSet> = ids.filter_map(|id| self.sets.get(&id)).collect();
         let out = peer.outbound.as_ref();
         Some(Stats {
             state: peer.state(),
@@ -259,9 +268,9 @@ impl Sessions {
             send_set: out.map(|o| (o.set, o.tags.position())),
             in_flight: out.map_or(0, |o| usize::try_from(o.in_flight(now.mono)).unwrap_or(0)),
             held: peer.held.len(),
-            receive_sets: sets().count(),
-            tags: sets().map(|s| s.window.tags()).sum(),
-            skipped_keys: sets().map(|s| s.window.skipped()).sum(),
+            receive_sets: sets.len(),
+            tags: sets.iter().map(|s| s.window.tags()).sum(),
+            skipped_keys: sets.iter().map(|s| s.window.skipped()).sum(),
             last_received: peer.last_received,
         })
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 mod hostile;
 mod pair;
+mod speed;
 mod traffic;
 mod vectors;
 mod world;

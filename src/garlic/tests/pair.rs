@@ -72,6 +72,7 @@ fn an_unanswered_session_is_tried_again_and_reported() {
     }
     assert_eq!(w.send(0, 1, b"one of them went, one more fits"), Ok(0));
     assert_eq!(w.send(0, 1, b"but no more"), Err(Error::Full));
+    assert_eq!(w.nodes[0].sessions.window(&w.remote(1)), 24);
     w.run(secs(14));
     assert_eq!(w.nodes[0].sent, 4, "after 1, 2, 4 seconds");
     w.run(secs(60));
