@@ -2,8 +2,9 @@
 //! NTCP2: authenticated, encrypted links to routers over TCP.
 //!
 //! [`handshake`] (engines for both roles) ends in data keys, [`session`] is the engine of the data phase, and
-//! `task` moves bytes between a socket and the two. Spec: NTCP2 (`ntcp2.md`).
+//! `task` and `conn` move bytes between a socket and the two. Spec: NTCP2 (`ntcp2.md`).
 
+mod conn;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 mod keys;

@@ -14,7 +14,8 @@ fn after(seconds: u64) -> Now {
 /// A RouterInfo (its signature does not matter here) with one address for each `(host, options)`.
 fn info(seed: u64, addresses: &[(&str, &[(&str, &str)])]) -> RouterInfo {
     let mut rng = Rng::from_seed(seed);
-    let identity = RouterIdentity::new(KeysAndCert::build(SigType::Ed25519, &rng.bytes::<32>(), 4, &[], rng.bytes()));
+    let identity =
+        RouterIdentity::new(KeysAndCert::build(SigType::Ed25519, &rng.bytes::<32>(), 4, &[], rng.bytes()));
     let s = X25519Secret::random(&mut rng).public();
     let addresses = addresses.iter().map(|(host, more)| {
         let mut options = Mapping::new();
@@ -142,9 +143,11 @@ fn an_address_has_a_budget_of_connections() {
 
 #[test]
 fn addresses_are_chosen_by_family_and_reserved_ones_are_refused() {
-    let choose = |config: &TransportConfig, info: &RouterInfo| choose_address(config, info).map(|(to, _)| to.ip());
+    let choose =
+        |config: &TransportConfig, info: &RouterInfo| choose_address(config, info).map(|(to, _)| to.ip());
     let v4 = config();
-    let both = TransportConfig { bind: vec!["0.0.0.0:1".parse().unwrap(), "[::]:1".parse().unwrap()], ..config() };
+    let both =
+        TransportConfig { bind: vec!["0.0.0.0:1".parse().unwrap(), "[::]:1".parse().unwrap()], ..config() };
     let only_v6 = TransportConfig { bind: vec!["[::]:1".parse().unwrap()], ..config() };
     let test = TransportConfig { test_network: true, ..config() };
     let dual = info(1, &[("2a00::1", &[]), ("1.2.3.4", &[])]);
@@ -183,7 +186,10 @@ fn failed_dials_back_off_longer_each_time() {
         peers.closed(at, conn, End::Failed(DialError::ConnectTimeout));
         let failed = events(actions(&mut peers));
         assert!(matches!(failed[..], [TransportEvent::DialFailed { messages: 1, .. }]));
-        assert_eq!(dial_error(&mut peers, at.later(Duration::from_secs(wait - 1)), &info), DialError::Backoff);
+        assert_eq!(
+            dial_error(&mut peers, at.later(Duration::from_secs(wait - 1)), &info),
+            DialError::Backoff
+        );
         at = at.later(Duration::from_secs(wait));
     }
     // A session ends the series.
@@ -294,7 +300,12 @@ fn a_peer_that_keeps_the_other_connection_does_not_cut_the_link() {
         assert_eq!(closes(&actions(&mut peers)), [spare]);
         peers.closed(after(31), spare, End::Closed(CloseReason::Lost));
         assert!(matches!(events(actions(&mut peers))[..], [TransportEvent::Down { .. }]));
-        assert!(peers.links.is_empty() && peers.conns.is_empty() && peers.pending.is_empty() && peers.dials.is_empty());
+        assert!(
+            peers.links.is_empty()
+                && peers.conns.is_empty()
+                && peers.pending.is_empty()
+                && peers.dials.is_empty()
+        );
     }
 }
 

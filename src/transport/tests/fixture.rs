@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT
 //! A router's transport for tests, and a network in memory.
 
-use crate::base::{
-    BoxFuture, Clock, Connection, Listener, Net, Queue, QueueReceiver, Rng, Tasks, TcpNet,
-};
+use crate::base::{BoxFuture, Clock, Connection, Listener, Net, Queue, QueueReceiver, Rng, Tasks, TcpNet};
 use crate::crypto::{SigningKey, X25519Secret};
 use crate::transport::{
-    Class, FromPeer, LocalKeys, Parts, PeerSender, TransportConfig, TransportEvent, TransportHandle, TransportMetrics,
-    start,
+    Class, FromPeer, LocalKeys, Parts, PeerSender, TransportConfig, TransportEvent, TransportHandle,
+    TransportMetrics, start,
 };
 use crate::wire::{
-    I2np, I2npKind, KeysAndCert, Mapping, MessageId, RouterAddress, RouterHash, RouterIdentity, RouterInfo, SigType,
-    b64,
+    I2np, I2npKind, KeysAndCert, Mapping, MessageId, RouterAddress, RouterHash, RouterIdentity, RouterInfo,
+    SigType, b64,
 };
 use std::collections::BTreeMap;
 use std::io;

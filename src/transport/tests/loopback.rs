@@ -40,7 +40,8 @@ async fn messages_cross_in_order_in_both_directions() {
     let (mut at_a, mut at_b) = (Vec::new(), Vec::new());
     while (at_b.len() as u32) < COUNT || (at_a.len() as u32) < COUNT {
         // 64 at a time stay well inside the queue's bounds, so nothing is dropped.
-        let batch: Vec<_> = (sent..COUNT.min(sent + 64)).map(|id| a.message(id, 1 + (id as usize * 37) % 3_000)).collect();
+        let batch: Vec<_> =
+            (sent..COUNT.min(sent + 64)).map(|id| a.message(id, 1 + (id as usize * 37) % 3_000)).collect();
         sent += batch.len() as u32;
         let count = batch.len();
         assert_eq!(to_b.push(a.clock.now(), batch.clone(), Class::Own), 0);
@@ -108,7 +109,9 @@ async fn a_dial_to_nobody_fails_and_backs_off() {
     for expected in [DialError::Connect(std::io::ErrorKind::ConnectionRefused), DialError::Backoff] {
         a.handle.dial(Arc::clone(&nowhere), vec![a.message(1, 1)], Class::Own);
         match a.event().await {
-            TransportEvent::DialFailed { reason, messages, .. } => assert_eq!((reason, messages), (expected, 1)),
+            TransportEvent::DialFailed { reason, messages, .. } => {
+                assert_eq!((reason, messages), (expected, 1))
+            }
             other => panic!("{other:?}"),
         }
     }
