@@ -635,12 +635,12 @@ impl Engine {
         let remote = Remote { hash: to, key };
         let in_flight = self.sessions.stats(now, &remote).map_or(0, |s| s.in_flight);
         let window = self.sessions.in_flight_allowance(now, &remote).saturating_add(in_flight);
-        self.streams.set_inflight_limit(to, u32::try_from(window.max(4)).unwrap_or(u32::MAX));
+        self.streams.set_inflight_limit(now, to, u32::try_from(window.max(4)).unwrap_or(u32::MAX));
     }
 
     fn change_path(&mut self, now: Now, to: DestHash, change: Change) {
         if self.peers.path(now, &mut self.rng, to, change, &self.pool).is_some_and(|(_, changed)| changed) {
-            self.streams.path_changed(now, to);
+            self.streams.path_changed(to);
         }
     }
 
@@ -653,7 +653,7 @@ impl Engine {
             return;
         };
         if changed {
-            self.streams.path_changed(now, to);
+            self.streams.path_changed(to);
         }
         if self.peers.wants_refresh(now, &to) {
             self.database.request(now, to);

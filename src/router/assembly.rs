@@ -114,6 +114,7 @@ pub(super) async fn start(
     let (transport_handle, listening) = started.map_err(|e| listen_error(listen_at, &e))?;
     // With port 0 in memory the system chose: what is published must say which.
     let port = listening.first().map_or(port, SocketAddr::port);
+    own_info_tx.send_replace(Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port))));
     let (plane, plane_inputs) = plane_task::queues();
     let outlets =
         ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };

@@ -411,8 +411,8 @@ impl Control {
             build::Action::Plane(input) => self.push_plane(input),
             build::Action::Pool(id, state) => self.pool_changed(now, id, state),
             build::Action::Trouble(id, report) => {
-                tracing::debug!(pool = id.0, %report, "tunnels cannot be built");
-                self.status.trouble(id, report.to_string());
+                tracing::debug!(pool = id.0, %report, "tunnels of a pool");
+                self.status.trouble(id, (!report.is_ready()).then(|| report.to_string()));
             }
             build::Action::Profile(router, report) => {
                 self.netdb.handle(now, netdb::Input::Report(router, report));

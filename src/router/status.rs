@@ -37,7 +37,7 @@ pub struct Status {
     pub sessions: usize,
     /// Tunnels that we carry for others.
     pub transit: usize,
-    /// What went wrong last while building our own tunnels.
+    /// What went wrong last while building our own tunnels; `None` once they stand.
     pub trouble: Option<String>,
 }
 
@@ -92,9 +92,9 @@ impl StatusBoard {
         self.change(|s| s.transit = n);
     }
 
-    pub(crate) fn trouble(&self, pool: PoolId, text: String) {
+    pub(crate) fn trouble(&self, pool: PoolId, text: Option<String>) {
         if pool.is_exploratory() {
-            self.change(|s| s.trouble = Some(text));
+            self.change(|s| s.trouble = text);
         }
     }
 }

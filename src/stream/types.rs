@@ -85,7 +85,7 @@ pub enum Event {
         id: StreamId,
         /// Who opened it: the signature was checked.
         remote: Destination,
-        /// The peer's port and ours.
+        /// From the peer's port to ours.
         ports: Ports,
     },
     /// The peer accepted our stream.

@@ -93,18 +93,16 @@ impl Conn {
         if !request.silent {
             self.say(&reply::stream_ok()).await?;
         }
-        loop {
-            match self.await_peer(&waiter).await? {
-                Some(Ok(incoming)) => return self.take_peer(incoming, waiter, &entry, request.silent).await,
-                Some(Err(failure)) => {
-                    // After an OK only newer clients can tell an error line from a peer's destination.
-                    if self.version.has_ports() && !request.silent {
-                        self.say(&reply::error(&Domain::Stream, &failure.explain)).await?;
-                    }
-                    return Ok(Flow::Close);
+        match self.await_peer(&waiter).await? {
+            Some(Ok(incoming)) => self.take_peer(incoming, waiter, &entry, request.silent).await,
+            Some(Err(failure)) => {
+                // After an OK only newer clients can tell an error line from a peer's destination.
+                if self.version.has_ports() && !request.silent {
+                    self.say(&reply::error(&Domain::Stream, &failure.explain)).await?;
                 }
-                None => return Ok(Flow::Close),
+                Ok(Flow::Close)
             }
+            None => Ok(Flow::Close),
         }
     }
 

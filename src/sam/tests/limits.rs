@@ -192,3 +192,16 @@ async fn datagrams_are_dropped_and_counted() {
     until(|| bridge.server.metrics().udp_dropped.get() == 1).await;
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn an_idle_client_costs_little() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let bridge = Bridge::start().await;
+    let peer = stream.peer_addr().unwrap();
+    let task = crate::sam::conn::run(stream, peer, bridge.server.shared());
+    let size = std::mem::size_of_val(&task);
+    assert!(size <= 4096, "{size} bytes for each client");
+    drop(task);
+    bridge.stop().await;
+}

@@ -372,7 +372,10 @@ impl Builder {
             let state = Arc::new(pool.state(me));
             self.actions.push_back(Action::Pool(id, state));
         }
-        if std::mem::take(&mut pool.troubled) && !(pool.inbound.is_live() && pool.outbound.is_live()) {
+        let ready = pool.inbound.is_live() && pool.outbound.is_live();
+        let troubled = std::mem::take(&mut pool.troubled);
+        if if ready { pool.told } else { troubled } {
+            pool.told = !ready;
             let report = Box::new(pool.report());
             self.actions.push_back(Action::Trouble(id, report));
         }

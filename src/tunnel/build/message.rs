@@ -158,7 +158,8 @@ pub enum Action {
     Plane(plane::Input),
     /// The tunnels of a pool changed.
     Pool(PoolId, Arc<PoolState>),
-    /// A pool lacks tunnels and a build just failed: the numbers, for error messages.
+    /// A pool lacks tunnels and a build just failed: the numbers, for error messages. Once more when it has both
+    /// kinds of tunnels again: then the report says that it is ready.
     Trouble(PoolId, Box<PoolReport>),
     /// Something happened between us and a router, for its profile.
     Profile(RouterHash, Report),

@@ -119,8 +119,11 @@ impl Builder {
     }
 
     fn start_outbound(&mut self, now: Now, id: PoolId, hops: &[Hop]) -> Result<(), BuildFailure> {
-        let end = self.reply_tunnel(now, id).ok_or(BuildFailure::NoPath)?;
-        let first = hops.first().ok_or(BuildFailure::NoPath)?.hash;
+        let (Some(first), Some(endpoint)) = (hops.first(), hops.last()) else {
+            return Err(BuildFailure::NoPath);
+        };
+        let first = first.hash;
+        let end = self.reply_tunnel(now, id, &endpoint.hash).ok_or(BuildFailure::NoPath)?;
         let reply = self.reply_id();
         let request = self.make_request(now, Direction::Outbound, hops, end, reply)?;
         let expires = now.mono.after(Duration::from_millis(self.config.limits.build_timeout_ms));
@@ -240,12 +243,17 @@ impl Builder {
         self.builds.insert(reply, build);
     }
 
-    /// The inbound tunnel through which an outbound build is answered.
-    fn reply_tunnel(&mut self, now: Now, id: PoolId) -> Option<NextHop> {
+    /// The inbound tunnel through which an outbound build is answered. One that begins at the endpoint itself comes
+    /// last: that router would see both tunnels, and i2pd 2.45 leaves such a reply lying in its gateway until more
+    /// comes the same way.
+    fn reply_tunnel(&mut self, now: Now, id: PoolId, endpoint: &RouterHash) -> Option<NextHop> {
         let me = self.keys.hash;
-        for owner in [id, PoolId::EXPLORATORY] {
+        for (owner, elsewhere) in
+            [(id, true), (PoolId::EXPLORATORY, true), (id, false), (PoolId::EXPLORATORY, false)]
+        {
             let Some(pool) = self.pools.get(&owner) else { continue };
-            if let Some(tunnel) = pool.inbound.pick(now.mono, &mut self.rng) {
+            let suits = |t: &Tunnel| !elsewhere || t.hops.first() != Some(endpoint);
+            if let Some(tunnel) = pool.inbound.pick(now.mono, &mut self.rng, suits) {
                 let router = tunnel.hops.first().copied().unwrap_or(me);
                 return Some(NextHop { router, tunnel: tunnel.id });
             }
@@ -278,7 +286,7 @@ impl Builder {
     fn way_out(&mut self, now: Now, id: PoolId) -> Option<Way> {
         for owner in [id, PoolId::EXPLORATORY] {
             let Some(pool) = self.pools.get(&owner) else { continue };
-            if let Some(tunnel) = pool.outbound.pick(now.mono, &mut self.rng) {
+            if let Some(tunnel) = pool.outbound.pick(now.mono, &mut self.rng, |_| true) {
                 // Through a tunnel without hops the request would go directly as well, only bigger.
                 return Some(if tunnel.hops.is_empty() { Way::Direct } else { Way::Tunnel(tunnel.id) });
             }
@@ -358,10 +366,14 @@ impl Builder {
     }
 
     fn note_failure(&mut self, now: Now, id: PoolId, direction: Direction, why: BuildFailure) {
-        tracing::debug!(pool = id.0, ?direction, %why, "tunnel build failed");
+        // A build that waits for another tunnel is no trouble: it is how every pool begins.
+        let waits = why == BuildFailure::NoPath;
+        if !waits {
+            tracing::debug!(pool = id.0, ?direction, %why, "tunnel build failed");
+        }
         if let Some(pool) = self.pools.get_mut(&id) {
             pool.side_mut(direction).fail(now.mono, &mut self.rng, why);
-            pool.troubled = true;
+            pool.troubled |= !waits;
             self.dirty.insert(id);
         }
     }

@@ -116,6 +116,13 @@ pub struct PoolReport {
     pub outbound: SideReport,
 }
 
+impl PoolReport {
+    /// Whether there are tunnels both ways.
+    pub const fn is_ready(&self) -> bool {
+        self.inbound.live > 0 && self.outbound.live > 0
+    }
+}
+
 impl fmt::Display for PoolReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut first = true;
@@ -334,12 +341,13 @@ impl Side {
         breaks
     }
 
-    /// A random tunnel that will still be there for a while, sound ones first.
-    pub(super) fn pick(&self, now: Mono, rng: &mut Rng) -> Option<&Tunnel> {
+    /// A random tunnel among those that suit; of them first those that work and will still be there for a while.
+    pub(super) fn pick(&self, now: Mono, rng: &mut Rng, suits: impl Fn(&Tunnel) -> bool) -> Option<&Tunnel> {
         let soon = now.after(Duration::from_secs(20));
-        let sound: Vec<&Tunnel> = self.tunnels.iter().filter(|t| !t.failed && t.expires > soon).collect();
+        let usable = || self.tunnels.iter().filter(|t| t.expires > now && suits(t));
+        let sound: Vec<&Tunnel> = usable().filter(|t| !t.failed && t.expires > soon).collect();
         if sound.is_empty() {
-            return self.tunnels.iter().rfind(|t| t.expires > now);
+            return usable().last();
         }
         sound.get(rng.index(sound.len())).copied()
     }
@@ -385,6 +393,8 @@ pub(super) struct Pool {
     pub(super) changed: bool,
     /// A build failed since the last report.
     pub(super) troubled: bool,
+    /// The owner was told of trouble and not yet that it is over.
+    pub(super) told: bool,
 }
 
 impl Pool {
@@ -399,6 +409,7 @@ impl Pool {
             round: 0,
             changed: false,
             troubled: false,
+            told: false,
         }
     }
 

@@ -425,6 +425,11 @@ fn the_last_tunnel_stays_until_another_stands() {
     assert!(state.inbound.is_empty() && state.outbound.is_empty(), "their time is over");
     let trouble = world.nodes[0].troubles.last().expect("told");
     assert!(trouble.contains("tunnel built="), "{trouble}");
+    let before = world.nodes[0].troubles.len();
+    world.nodes[1..].iter_mut().for_each(|n| n.dead = false);
+    let ready = |w: &World| w.nodes[0].states[&CLIENT].is_ready();
+    assert!(world.run_until(Duration::from_secs(60), ready).is_some(), "it recovers");
+    assert!(world.nodes[0].troubles[before..].contains(&"ready".to_string()), "and says so");
 }
 
 #[test]

@@ -288,6 +288,3 @@ impl Pump {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

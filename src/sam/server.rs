@@ -249,6 +249,11 @@ impl SamServer {
         &self.shared.metrics
     }
 
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
     /// Sessions that exist or are being built.
     pub fn sessions(&self) -> usize {
         self.shared.registry.len()
@@ -291,12 +296,11 @@ async fn accept_loop(listener: TcpListener, shared: Arc<Shared>) {
             Err(error) => {
                 shared.metrics.accept_errors.inc();
                 tracing::warn!(%error, "SAM cannot accept a connection");
-                if spare.take().is_some() {
-                    if let Ok(Ok((stream, _))) =
-                        tokio::time::timeout(Duration::from_millis(10), listener.accept()).await
-                    {
-                        refuse(&stream);
-                    }
+                let moment = Duration::from_millis(10);
+                if spare.take().is_some()
+                    && let Ok(Ok((stream, _))) = tokio::time::timeout(moment, listener.accept()).await
+                {
+                    refuse(&stream);
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 spare = spare_socket();
@@ -389,6 +393,3 @@ impl Pace {
         *due = Some(at + self.interval);
     }
 }
-
-#[cfg(test)]
-mod tests;
