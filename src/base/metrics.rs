@@ -32,11 +32,11 @@ macro_rules! metrics {
     ($(#[$m:meta])* $v:vis struct $name:ident { $($(#[$f:meta])* $field:ident: Counter,)* }) => {
         $(#[$m])*
         #[derive(Debug, Default)]
-        $v struct $name { $($(#[$f])* pub $field: $crate::base::Counter,)* }
+        $v struct $name { $($(#[$f])* $v $field: $crate::base::Counter,)* }
 
         impl $name {
             /// Names and values in the order of declaration.
-            pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
+            $v fn snapshot(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($field), self.$field.get()),)*]
             }
         }

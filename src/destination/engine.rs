@@ -44,7 +44,7 @@ const UNPACKED_MAX: usize = 64 * 1024;
 
 crate::metrics! {
     /// What a destination counts.
-    pub struct DestinationMetrics {
+    pub(crate) struct DestinationMetrics {
         /// Messages out of our inbound tunnels.
         messages_in: Counter,
         /// Garlic that could not be opened.
@@ -333,6 +333,14 @@ impl Engine {
 
     pub(crate) fn garlic_sessions(&self) -> usize {
         self.peers.len()
+    }
+
+    /// What was counted, the garlic sessions' share included.
+    pub(crate) fn counters(&self) -> Vec<(&'static str, u64)> {
+        let mut all = self.metrics.snapshot();
+        all.extend(self.sessions.metrics().snapshot());
+        all.extend(self.streams.metrics().snapshot());
+        all
     }
 
     /// Inbound tunnels, outbound tunnels, open streams.

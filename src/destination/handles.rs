@@ -369,6 +369,8 @@ pub struct SessionStatus {
     pub garlic_sessions: usize,
     /// Open streams.
     pub streams: Vec<StreamStatus>,
+    /// Counters of the session by name.
+    pub counters: Vec<(&'static str, u64)>,
 }
 
 /// What a stream is doing.

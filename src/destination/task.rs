@@ -232,6 +232,7 @@ impl Task {
             waiting_accepts: self.accepts.len(),
             waiting_peers: self.engine.waiting_peers(),
             garlic_sessions: self.engine.garlic_sessions(),
+            counters: self.engine.counters(),
             streams: self
                 .engine
                 .stream_stats()

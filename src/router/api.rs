@@ -199,6 +199,7 @@ pub(super) struct Inner {
     pub(super) sam: std::sync::OnceLock<SocketAddr>,
     /// A session without a name of its own, for lookups when no other session is there.
     pub(super) resolver: OnceCell<Session>,
+    pub(super) counters: Vec<super::control::Counters>,
 }
 
 impl Drop for Inner {
@@ -251,6 +252,12 @@ impl Router {
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.inner.clock.now().mono.since(crate::base::Mono(0))
+    }
+
+    /// Every counter of the router as (room, name, value).
+    pub fn counters(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let rooms = self.inner.counters.iter();
+        rooms.flat_map(|(room, read)| read().into_iter().map(|(name, n)| (*room, name, n))).collect()
     }
 
     /// Waits for a stage.

@@ -97,6 +97,7 @@ pub(super) async fn start(
     let first_face = face(&config, port);
     let first_info = Arc::new(keys.router_info(clock.now().wall_ms, &first_face));
     let (own_info_tx, own_info) = watch::channel(first_info);
+    let transport_metrics = Arc::new(TransportMetrics::default());
     let parts = transport::Parts {
         config: transport_config(&config, port),
         keys: LocalKeys::new(keys.hash(), copy_secret(keys.ntcp2()), keys.ntcp2_iv()),
@@ -107,7 +108,7 @@ pub(super) async fn start(
         tasks: tasks.clone(),
         to_plane: q.peers.0.clone(),
         events: q.events.0,
-        metrics: Arc::new(TransportMetrics::default()),
+        metrics: transport_metrics.clone(),
     };
     let listen_at = config.listen_addrs(port).first().copied();
     let started = transport::start(parts).await;
@@ -119,6 +120,7 @@ pub(super) async fn start(
     let outlets =
         ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };
     let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane"));
+    let plane_engine_metrics = plane_engine.metrics();
     let plane_metrics = Arc::new(plane_task::PlaneTaskMetrics::default());
     let plane_rng = rng.fork("plane task");
     let run_plane = plane_task::run(
@@ -127,13 +129,17 @@ pub(super) async fn start(
         plane_inputs,
         q.peers.1,
         outlets,
-        plane_metrics,
+        plane_metrics.clone(),
     );
     tasks.spawn_core("plane", run_plane);
     disk_tasks.spawn_orderly("disk", persist::run(storage.clone(), q.disk.1));
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
     let control = control(&config, port, &clock, keys.clone(), board, &mut rng);
+    let mut counters = control.counters();
+    counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
+    counters.push(("plane", Box::new(move || plane_engine_metrics.snapshot())));
+    counters.push(("plane_task", Box::new(move || plane_metrics.snapshot())));
     let wires = Wires {
         clock: clock.clone(),
         builds: q.builds.1,
@@ -167,6 +173,7 @@ pub(super) async fn start(
         sessions: Mutex::default(),
         sam: OnceLock::new(),
         resolver: OnceCell::new(),
+        counters,
         config,
     };
     let router = Router { inner: Arc::new(inner) };

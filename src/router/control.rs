@@ -40,7 +40,7 @@ const TURN: usize = 64;
 
 crate::metrics! {
     /// What the control task counts.
-    pub struct ControlMetrics {
+    pub(crate) struct ControlMetrics {
         /// Messages of kinds that no engine takes.
         kind_dropped: Counter,
         /// Messages for the plane dropped because too many waited.
@@ -106,6 +106,9 @@ pub(crate) enum SessionRefused {
     /// Too many sessions.
     Full(usize),
 }
+
+/// A room's name and the way to read its counters.
+pub(crate) type Counters = (&'static str, Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>);
 
 struct Live {
     hash: DestHash,
@@ -179,6 +182,17 @@ impl Control {
             status,
             metrics: Arc::default(),
         }
+    }
+
+    /// Counters of control and of the engines it hosts, by room.
+    pub(crate) fn counters(&self) -> Vec<Counters> {
+        let (own, netdb, builder) =
+            (self.metrics.clone(), self.netdb.metrics(), self.builder.metrics().clone());
+        vec![
+            ("control", Box::new(move || own.snapshot())),
+            ("netdb", Box::new(move || netdb.snapshot())),
+            ("tunnel_build", Box::new(move || builder.snapshot())),
+        ]
     }
 
     /// Runs until stopped.

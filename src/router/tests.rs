@@ -11,7 +11,10 @@ use crate::destination::SessionConfig;
 
 /// Routers that know each other; half of them floodfills.
 async fn network(n: usize) -> Vec<Router> {
-    let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_test_writer()
+        .try_init();
     let mut routers = Vec::new();
     for i in 0..n {
         let config = RouterConfig {

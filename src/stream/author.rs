@@ -63,7 +63,11 @@ pub(crate) struct PeerKey {
 
 impl PeerKey {
     /// The key behind `destination`, or its transient key when `offline` holds at `wall_s`. `None` if it does not.
-    pub(crate) fn of(destination: &Destination, offline: Option<&OfflineSignature>, wall_s: u32) -> Option<Self> {
+    pub(crate) fn of(
+        destination: &Destination,
+        offline: Option<&OfflineSignature>,
+        wall_s: u32,
+    ) -> Option<Self> {
         let Some(offline) = offline else {
             return Some(Self { sig_type: destination.sig_type(), key: destination.signing_key().to_vec() });
         };
@@ -76,7 +80,8 @@ impl PeerKey {
     /// Whether `packet` is signed with this key, at `at`.
     pub(crate) fn has_signed(&self, packet: &[u8], at: &Range<usize>) -> bool {
         let zeros = [0u8; 256];
-        let parts = (packet.get(..at.start), zeros.get(..at.len()), packet.get(at.end..), packet.get(at.clone()));
+        let parts =
+            (packet.get(..at.start), zeros.get(..at.len()), packet.get(at.end..), packet.get(at.clone()));
         let (Some(before), Some(blank), Some(after), Some(signature)) = parts else { return false };
         verify(self.sig_type, &self.key, &[before, blank, after], signature).is_ok()
     }

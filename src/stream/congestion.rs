@@ -124,7 +124,8 @@ impl Control {
 
     /// Most packets in flight now.
     pub(crate) fn window(&self) -> u32 {
-        let bound = self.window.min(self.ceiling).min(f64::from(self.cap)).max(WINDOW_MIN.min(f64::from(self.cap)));
+        let bound =
+            self.window.min(self.ceiling).min(f64::from(self.cap)).max(WINDOW_MIN.min(f64::from(self.cap)));
         to_u32(bound)
     }
 
@@ -349,7 +350,11 @@ impl Control {
 }
 
 /// Rounds down; the values are bounded by a window.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the cap, never negative")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounded by the cap, never negative"
+)]
 fn to_u32(x: f64) -> u32 {
     x.clamp(0.0, 1e6) as u32
 }

@@ -118,7 +118,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(now: Mono, id: u32, remote: DestHash, ports: Ports, phase: Phase, config: &Config) -> Self {
+    pub(crate) fn new(
+        now: Mono,
+        id: u32,
+        remote: DestHash,
+        ports: Ports,
+        phase: Phase,
+        config: &Config,
+    ) -> Self {
         Self {
             id,
             remote_id: 0,
@@ -296,7 +303,11 @@ impl Connection {
 
     /// When a half-closed stream may send its CLOSE.
     fn linger_ends(&self) -> Option<Mono> {
-        let held = self.write_shut && !self.closed && !self.close_sent && !self.recv.is_closed() && self.flushed_told;
+        let held = self.write_shut
+            && !self.closed
+            && !self.close_sent
+            && !self.recv.is_closed()
+            && self.flushed_told;
         held.then(|| self.shut_at.max(self.last_heard) + self.linger.max(self.rtt.smoothed_or_guess() * 3))
     }
 
@@ -309,7 +320,10 @@ impl Connection {
     }
 
     fn keepalive_at(&self) -> Option<Mono> {
-        let idle = self.phase == Phase::Open && !self.close_sent && !self.keepalive.is_zero() && self.send.all_acked();
+        let idle = self.phase == Phase::Open
+            && !self.close_sent
+            && !self.keepalive.is_zero()
+            && self.send.all_acked();
         // Spread, so that the streams of one program do not ask in the same moment.
         idle.then(|| self.last_heard + self.keepalive + Duration::from_millis(u64::from(self.id % 15_000)))
     }
@@ -319,7 +333,8 @@ impl Connection {
         if self.phase == Phase::Dead {
             return;
         }
-        let waiting = self.send.in_flight() > 0 || self.send.has_lost() || (self.choked && self.send.unsent() > 0);
+        let waiting =
+            self.send.in_flight() > 0 || self.send.has_lost() || (self.choked && self.send.unsent() > 0);
         if !waiting {
             self.rto_at = None;
             self.probe_at = None;

@@ -42,7 +42,14 @@ impl Table {
         }
     }
 
-    fn on_known(&mut self, now: Now, from: Option<DestHash>, ports: Ports, packet: &StreamPacket<'_>, raw: &[u8]) {
+    fn on_known(
+        &mut self,
+        now: Now,
+        from: Option<DestHash>,
+        ports: Ports,
+        packet: &StreamPacket<'_>,
+        raw: &[u8],
+    ) {
         let Some(slot) = self.conns.get_mut(&packet.send_id) else {
             self.on_unknown(now, from, ports, packet);
             return;
@@ -91,7 +98,14 @@ impl Table {
     }
 
     /// Answers `packet` with a reset.
-    fn send_reset(&mut self, to: DestHash, ports: Ports, packet: &StreamPacket<'_>, flags: u16, sequence: u32) {
+    fn send_reset(
+        &mut self,
+        to: DestHash,
+        ports: Ports,
+        packet: &StreamPacket<'_>,
+        flags: u16,
+        sequence: u32,
+    ) {
         let reset = StreamPacket {
             send_id: packet.receive_id,
             receive_id: if packet.send_id == 0 { self.author.rng.nonzero_u32() } else { packet.send_id },
@@ -125,7 +139,14 @@ impl Table {
         }
     }
 
-    fn on_syn(&mut self, now: Now, from: Option<DestHash>, ports: Ports, packet: &StreamPacket<'_>, raw: &[u8]) {
+    fn on_syn(
+        &mut self,
+        now: Now,
+        from: Option<DestHash>,
+        ports: Ports,
+        packet: &StreamPacket<'_>,
+        raw: &[u8],
+    ) {
         let Some(sender) = packet.from.clone().filter(|s| from.is_none_or(|f| f == s.hash())) else {
             self.metrics.packets_dropped_foreign.inc();
             return;
@@ -133,7 +154,10 @@ impl Table {
         let hash = sender.hash();
         // Our hash stops the sender's other acquaintances from using its SYN against us. Old peers send none.
         let named = packet.nacks.len() == 8 && packet.sequence == 0;
-        if packet.receive_id == 0 || packet.sequence != 0 || (named && packet.nacks != Author::words(&self.author.hash)) {
+        if packet.receive_id == 0
+            || packet.sequence != 0
+            || (named && packet.nacks != Author::words(&self.author.hash))
+        {
             self.metrics.syns_dropped_misdirected.inc();
             return;
         }
@@ -185,7 +209,8 @@ impl Table {
         }
         let burst = self.config.syn_per_peer.1;
         let entry = peers::entry(&mut self.peers, now.mono, peer, burst);
-        entry.quota.take(now.mono, self.config.per_peer_limits) && self.quota.take(now.mono, self.config.total_limits)
+        entry.quota.take(now.mono, self.config.per_peer_limits)
+            && self.quota.take(now.mono, self.config.total_limits)
     }
 
     fn open(&mut self, now: Now, sender: Destination, key: PeerKey, ports: Ports, packet: &StreamPacket<'_>) {
@@ -209,7 +234,9 @@ impl Table {
         if let Some(slot) = self.conns.get_mut(&id) {
             slot.conn.take_syn(now, packet, &mut self.events);
             for raw in early {
-                if let Ok(packet) = StreamPacket::decode(&raw, slot.conn.peer_key.as_ref().map(|k| k.sig_type)) {
+                if let Ok(packet) =
+                    StreamPacket::decode(&raw, slot.conn.peer_key.as_ref().map(|k| k.sig_type))
+                {
                     // An early packet that does not fit costs nothing but itself.
                     let _ = slot.conn.handle(now, &packet, &raw, true, &mut self.events);
                 }
@@ -231,7 +258,14 @@ impl Table {
         self.reply(loose(to, wrap_signed(&bytes, ports), PacketKind::Ping));
     }
 
-    fn on_echo(&mut self, now: Now, from: Option<DestHash>, ports: Ports, packet: &StreamPacket<'_>, raw: &[u8]) {
+    fn on_echo(
+        &mut self,
+        now: Now,
+        from: Option<DestHash>,
+        ports: Ports,
+        packet: &StreamPacket<'_>,
+        raw: &[u8],
+    ) {
         let payload = packet.payload.get(..PING_MAX).unwrap_or(packet.payload);
         let Some(sender) = &packet.from else {
             if let Some(from) = from.filter(|_| packet.send_id == 0) {
@@ -254,7 +288,8 @@ impl Table {
             self.metrics.packets_dropped_unsigned.inc();
             return;
         }
-        let pong = StreamPacket { receive_id: packet.send_id, flags: ECHO, payload, ..StreamPacket::default() };
+        let pong =
+            StreamPacket { receive_id: packet.send_id, flags: ECHO, payload, ..StreamPacket::default() };
         let back = Ports { from: ports.to, to: ports.from };
         self.reply(loose(hash, wrap_packet(&pong, back), PacketKind::Ping));
     }

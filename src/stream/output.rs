@@ -90,12 +90,18 @@ impl Connection {
     /// Kind and largest payload of the next new packet.
     fn next_kind(&mut self, now: Mono) -> Option<(SentKind, usize)> {
         if self.send.next() == 0 {
-            if self.phase == Phase::Answering && self.send.unsent() == 0 && !self.write_shut && self.is_held(self.answer_after, now) {
+            if self.phase == Phase::Answering
+                && self.send.unsent() == 0
+                && !self.write_shut
+                && self.is_held(self.answer_after, now)
+            {
                 return None;
             }
             return Some((SentKind::Syn, SYN_PAYLOAD.min(self.mtu)));
         }
-        if self.phase == Phase::Opening || (self.phase == Phase::Answering && self.is_held(self.data_after, now)) {
+        if self.phase == Phase::Opening
+            || (self.phase == Phase::Answering && self.is_held(self.data_after, now))
+        {
             return None;
         }
         if self.choked && self.credit == 0 {
@@ -210,7 +216,10 @@ impl Connection {
             from: Some(author.local.clone()),
             ..StreamPacket::default()
         });
-        OutPacket { path_hint: PathHint::Keep, ..self.packet(wrap_signed(&packet, self.ports), PacketKind::Reset) }
+        OutPacket {
+            path_hint: PathHint::Keep,
+            ..self.packet(wrap_signed(&packet, self.ports), PacketKind::Reset)
+        }
     }
 
     fn build_data(&mut self, now: Mono, sequence: u32, payload: &[u8]) -> Vec<u8> {

@@ -12,7 +12,8 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 const RESET_EVERY: Duration = Duration::from_secs(10);
 /// Answers to pings of one peer.
 const PONG_EVERY: Duration = Duration::from_millis(500);
-const PERIODS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(3600), Duration::from_secs(86_400)];
+const PERIODS: [Duration; 3] =
+    [Duration::from_secs(60), Duration::from_secs(3600), Duration::from_secs(86_400)];
 
 /// Tokens that come back at a rate.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +122,12 @@ fn due(last: &mut Option<Mono>, now: Mono, every: Duration) -> bool {
 }
 
 /// The peer's entry, made when it is new.
-pub(crate) fn entry<'a>(peers: &'a mut Map<DestHash, Peer>, now: Mono, hash: DestHash, burst: u32) -> &'a mut Peer {
+pub(crate) fn entry<'a>(
+    peers: &'a mut Map<DestHash, Peer>,
+    now: Mono,
+    hash: DestHash,
+    burst: u32,
+) -> &'a mut Peer {
     if peers.len() >= PEERS_MAX && !peers.contains_key(&hash) {
         peers.retain(|_, p| p.streams > 0 || now.since(p.used_at) < REMEMBERED);
         if peers.len() >= PEERS_MAX {

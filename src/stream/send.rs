@@ -273,7 +273,13 @@ impl SendBuffer {
     }
 
     /// Takes an ack for all up to `through` but `missing`. Acks of what was never sent are ignored.
-    pub(crate) fn on_ack(&mut self, now: Mono, through: u32, missing: &[u32], least: Option<Duration>) -> Acked {
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Mono,
+        through: u32,
+        missing: &[u32],
+        least: Option<Duration>,
+    ) -> Acked {
         let mut out = Acked::default();
         out.facts.in_flight_before = self.in_flight;
         let Some(base) = self.sent.front().map(|s| s.sequence) else { return out };
@@ -334,7 +340,9 @@ impl SendBuffer {
         while let Some(&(sequence, serial)) = self.order.front() {
             let newest = self.newest;
             let limit = self.reorder_packets;
-            let Some(sent) = self.get_mut(sequence).filter(|s| s.serial == serial && s.state == State::Flying) else {
+            let Some(sent) =
+                self.get_mut(sequence).filter(|s| s.serial == serial && s.state == State::Flying)
+            else {
                 self.order.pop_front();
                 continue;
             };

@@ -99,7 +99,13 @@ impl Table {
     /// Data written before the next [`Self::poll_packet`] travels in the SYN.
     ///
     /// `None` when [`Config::streams_max`] streams are open.
-    pub fn connect(&mut self, now: Now, to: DestHash, ports: Ports, options: ConnectOptions) -> Option<StreamId> {
+    pub fn connect(
+        &mut self,
+        now: Now,
+        to: DestHash,
+        ports: Ports,
+        options: ConnectOptions,
+    ) -> Option<StreamId> {
         if self.conns.len() >= self.config.streams_max {
             return None;
         }
@@ -145,7 +151,9 @@ impl Table {
 
     /// Takes an incoming stream; answers whether it is still there.
     pub fn accept(&mut self, id: StreamId) -> bool {
-        let Some(slot) = self.conns.get_mut(&id.0).filter(|s| s.conn.phase != Phase::Dead) else { return false };
+        let Some(slot) = self.conns.get_mut(&id.0).filter(|s| s.conn.phase != Phase::Dead) else {
+            return false;
+        };
         if !slot.conn.accepted {
             slot.conn.accepted = true;
             slot.conn.give_up_at = None;
