@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-//! Replays every transcript of `sam-tests/transcripts` against the bridge over a stand-in router, and against real
-//! bridges when `SAMOVAR_SAM` names some: `SAMOVAR_SAM=127.0.0.1:7656,127.0.0.1:7666 cargo test --test transcripts`.
+//! Replays every transcript of `sam-tests/transcripts` against the bridge over a stand-in router, over a network of
+//! real routers in this process, and against any other bridges when `SAMOVAR_SAM` names some:
+//! `SAMOVAR_SAM=127.0.0.1:7656,127.0.0.1:7666 cargo test --test transcripts`.
 //!
 //! Transcripts whose first line is `# stand-in only` depend on the stand-in and stay away from real bridges.
 
@@ -8,8 +9,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use samovar::base::Tasks;
+use samovar::router::devnet::{Devnet, DevnetConfig};
 use samovar::sam::{SamConfig, SamServer};
 
 mod replay;
@@ -46,6 +49,11 @@ fn transcripts() -> Vec<(String, String)> {
     all
 }
 
+/// Those that every bridge must hold.
+fn for_real_bridges() -> Vec<(String, String)> {
+    transcripts().into_iter().filter(|(_, script)| !script.starts_with(STAND_IN_ONLY)).collect()
+}
+
 async fn replay_all(bridges: &[SocketAddr], all: Vec<(String, String)>) {
     let mut failures = Vec::new();
     for (name, script) in all {
@@ -72,10 +80,27 @@ async fn transcripts_hold_over_the_stand_in() {
     tasks.finished().await;
 }
 
+async fn hold_over_a_network() {
+    let sam = vec![SocketAddr::from(([127, 0, 0, 1], 0)); 2];
+    let network = Devnet::start(DevnetConfig { sam, ..DevnetConfig::default() }).await.unwrap();
+    network.ready(Duration::from_secs(60)).await.unwrap();
+    replay_all(&network.sam(), for_real_bridges()).await;
+    network.shutdown().await;
+}
+
 #[tokio::test]
-async fn transcripts_hold_over_real_bridges() {
+async fn transcripts_hold_over_real_routers_on_one_thread() {
+    hold_over_a_network().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transcripts_hold_over_real_routers_on_many_threads() {
+    hold_over_a_network().await;
+}
+
+#[tokio::test]
+async fn transcripts_hold_over_other_bridges() {
     let Ok(list) = std::env::var("SAMOVAR_SAM") else { return };
     let bridges: Vec<SocketAddr> = list.split(',').map(|text| text.trim().parse().unwrap()).collect();
-    let real = transcripts().into_iter().filter(|(_, script)| !script.starts_with(STAND_IN_ONLY)).collect();
-    replay_all(&bridges, real).await;
+    replay_all(&bridges, for_real_bridges()).await;
 }
