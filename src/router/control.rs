@@ -314,6 +314,7 @@ impl Control {
                 tracing::debug!(%peer, %reason, "link closed");
                 self.to_plane.push_back(Order::PeerDown(peer));
                 self.netdb.handle(now, netdb::Input::Down(peer));
+                self.builder.handle(now, &self.view, build::Input::LinkDown(peer));
                 self.status.connected(-1);
             }
             TransportEvent::RouterInfo { from, raw, flood } => {

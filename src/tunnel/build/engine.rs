@@ -116,12 +116,8 @@ impl Builder {
                     self.drop_pool(pool);
                 }
             }
-            Input::Suspect(id, _) => {
-                if let Some(pool) = self.pools.get_mut(&id) {
-                    pool.next_test = now.mono;
-                    self.dirty.insert(id);
-                }
-            }
+            Input::Suspect(id) => self.suspect(now, id),
+            Input::LinkDown(peer) => self.link_down(now, &peer),
             Input::PeerFailed(peer) => self.peer_failed(now, &peer),
             Input::Refused(key) => self.refused(key),
             Input::ViewChanged => {

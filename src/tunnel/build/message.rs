@@ -75,7 +75,7 @@ impl Default for Limits {
             builds_per_side: 4,
             builds: 24,
             build_timeout_ms: 10_000,
-            hedge_ms: 2_500,
+            hedge_ms: 1_500,
             late_ms: 20_000,
             replace_age_ms: 480_000,
             replace_spread_ms: 60_000,
@@ -137,8 +137,10 @@ pub enum Input {
     },
     /// Closes a pool and its tunnels.
     ClosePool(PoolId),
-    /// Somebody whose messages do not arrive suspects this tunnel: test it now.
-    Suspect(PoolId, TunnelKey),
+    /// Somebody whose messages do not arrive suspects the tunnels of this pool: test them now.
+    Suspect(PoolId),
+    /// The connection to this router ended.
+    LinkDown(RouterHash),
     /// No connection to this router could be made, or it broke with messages unsent.
     PeerFailed(RouterHash),
     /// The plane refused a tunnel.

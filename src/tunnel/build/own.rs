@@ -40,6 +40,8 @@ pub(super) struct OwnBuild {
     tag: Option<[u8; 8]>,
     /// The router that the request went to by transport.
     pub(super) direct: Option<RouterHash>,
+    /// The pool whose tunnel carries the request or the reply.
+    via: PoolId,
     sent: Mono,
     pub(super) late: bool,
 }
@@ -47,7 +49,7 @@ pub(super) struct OwnBuild {
 /// How an inbound request gets to its gateway.
 enum Way {
     Direct,
-    Tunnel(TunnelId),
+    Tunnel(PoolId, TunnelId),
 }
 
 impl Builder {
@@ -123,7 +125,7 @@ impl Builder {
             return Err(BuildFailure::NoPath);
         };
         let first = first.hash;
-        let end = self.reply_tunnel(now, id, &endpoint.hash).ok_or(BuildFailure::NoPath)?;
+        let (via, end) = self.reply_tunnel(now, id, &endpoint.hash).ok_or(BuildFailure::NoPath)?;
         let reply = self.reply_id();
         let request = self.make_request(now, Direction::Outbound, hops, end, reply)?;
         let expires = now.mono.after(Duration::from_millis(self.config.limits.build_timeout_ms));
@@ -148,6 +150,7 @@ impl Builder {
                 receive: None,
                 tag,
                 direct: Some(first),
+                via,
                 sent: now.mono,
                 late: false,
             },
@@ -169,18 +172,18 @@ impl Builder {
         };
         let build =
             message(&mut self.rng, now, RecordSize::Short.request_kind(), request.records.into_body());
-        let direct = match way {
+        let (direct, via) = match way {
             Way::Direct => {
                 self.plane(PlaneInput::Send { to: gateway.hash, message: build });
-                Some(gateway.hash)
+                (Some(gateway.hash), id)
             }
-            Way::Tunnel(handle) => {
+            Way::Tunnel(owner, handle) => {
                 // make_request has sealed a record for this key, so it is not of low order.
                 if let Some(garlic) = seal_for_router(&mut self.rng, now, &gateway.key, &build) {
                     let messages = vec![(Delivery::Router(gateway.hash), garlic)];
                     self.plane(PlaneInput::Out { handle, messages });
                 }
-                None
+                (None, owner)
             }
         };
         self.note_started(
@@ -195,6 +198,7 @@ impl Builder {
                 receive: Some(receive),
                 tag: None,
                 direct,
+                via,
                 sent: now.mono,
                 late: false,
             },
@@ -246,7 +250,7 @@ impl Builder {
     /// The inbound tunnel through which an outbound build is answered. One that begins at the endpoint itself comes
     /// last: that router would see both tunnels, and i2pd 2.45 leaves such a reply lying in its gateway until more
     /// comes the same way.
-    fn reply_tunnel(&mut self, now: Now, id: PoolId, endpoint: &RouterHash) -> Option<NextHop> {
+    fn reply_tunnel(&mut self, now: Now, id: PoolId, endpoint: &RouterHash) -> Option<(PoolId, NextHop)> {
         let me = self.keys.hash;
         for (owner, elsewhere) in
             [(id, true), (PoolId::EXPLORATORY, true), (id, false), (PoolId::EXPLORATORY, false)]
@@ -255,13 +259,13 @@ impl Builder {
             let suits = |t: &Tunnel| !elsewhere || t.hops.first() != Some(endpoint);
             if let Some(tunnel) = pool.inbound.pick(now.mono, &mut self.rng, suits) {
                 let router = tunnel.hops.first().copied().unwrap_or(me);
-                return Some(NextHop { router, tunnel: tunnel.id });
+                return Some((owner, NextHop { router, tunnel: tunnel.id }));
             }
         }
         if !self.config.zero_hop_bootstrap {
             return None;
         }
-        Some(NextHop { router: me, tunnel: self.bootstrap_tunnel(now) })
+        Some((id, NextHop { router: me, tunnel: self.bootstrap_tunnel(now) }))
     }
 
     /// A zero-hop inbound tunnel that belongs to no pool and serves only build replies.
@@ -288,7 +292,11 @@ impl Builder {
             let Some(pool) = self.pools.get(&owner) else { continue };
             if let Some(tunnel) = pool.outbound.pick(now.mono, &mut self.rng, |_| true) {
                 // Through a tunnel without hops the request would go directly as well, only bigger.
-                return Some(if tunnel.hops.is_empty() { Way::Direct } else { Way::Tunnel(tunnel.id) });
+                return Some(if tunnel.hops.is_empty() {
+                    Way::Direct
+                } else {
+                    Way::Tunnel(owner, tunnel.id)
+                });
             }
         }
         id.is_exploratory().then_some(Way::Direct)
@@ -474,12 +482,34 @@ impl Builder {
         }
         self.land(id, &build);
         self.note_failure(now, build.pool, build.direction, BuildFailure::TimedOut);
+        // The loss may be that of the tunnel which carried the request or its reply.
+        self.suspect(now, build.via);
         build.late = true;
         self.timers.set(Timer::Build(id), now.mono.after(Duration::from_millis(self.config.limits.late_ms)));
         self.builds.insert(id, build);
     }
 
-    /// No connection to `peer`: builds that began there cannot succeed.
+    /// Tests a pool's tunnels soon.
+    pub(super) fn suspect(&mut self, now: Now, id: PoolId) {
+        if let Some(pool) = self.pools.get_mut(&id)
+            && pool.suspect(now.mono)
+        {
+            self.dirty.insert(id);
+        }
+    }
+
+    /// The link to `peer` broke: it may be gone with all its tunnels, or be back in a moment. Tests tell.
+    pub(super) fn link_down(&mut self, now: Now, peer: &RouterHash) {
+        for (id, pool) in &mut self.pools {
+            let outbound = pool.outbound.tunnels.iter().any(|t| t.hops.first() == Some(peer));
+            let inbound = pool.inbound.tunnels.iter().any(|t| t.hops.last() == Some(peer));
+            if (outbound || inbound) && pool.suspect(now.mono) {
+                self.dirty.insert(*id);
+            }
+        }
+    }
+
+    /// No connection to `peer`: builds and outbound tunnels that begin there cannot work.
     pub(super) fn peer_failed(&mut self, now: Now, peer: &RouterHash) {
         let mut hit: Vec<MessageId> = self
             .builds
@@ -492,6 +522,12 @@ impl Builder {
             if let Some(build) = self.take_build(id) {
                 self.metrics.builds_unsent.inc();
                 self.give_up(now, &build, BuildFailure::Unreachable(*peer));
+            }
+        }
+        for (id, pool) in &mut self.pools {
+            if pool.outbound.link_failed(|t| t.hops.first() == Some(peer)) {
+                self.metrics.tunnels_failed.inc();
+                self.dirty.insert(*id);
             }
         }
     }

@@ -27,6 +27,10 @@ const PAUSE_MAX_MS: u64 = 15_000;
 const STARVED_MS: u64 = 1_000;
 /// Tests that a tunnel may miss in a row before it counts as broken.
 const MISSED_MAX: u8 = 2;
+/// Suspicion does not lead to tests more often than this.
+const SUSPECT_MS: u64 = 1_000;
+/// Shortest time that a test is given.
+const TEST_TIMEOUT_MIN_MS: u64 = 2_000;
 /// Most hops that variance may lead to.
 const LENGTH_MAX: i16 = 7;
 
@@ -341,15 +345,32 @@ impl Side {
         breaks
     }
 
-    /// A random tunnel among those that suit; of them first those that work and will still be there for a while.
+    /// A random tunnel to carry a build, among those that suit and are not known to be broken; of them first those
+    /// that will still be there for a while. Never a broken one: builds sent that way would all be lost, and with
+    /// them the way out of the trouble.
     pub(super) fn pick(&self, now: Mono, rng: &mut Rng, suits: impl Fn(&Tunnel) -> bool) -> Option<&Tunnel> {
         let soon = now.after(Duration::from_secs(20));
-        let usable = || self.tunnels.iter().filter(|t| t.expires > now && suits(t));
-        let sound: Vec<&Tunnel> = usable().filter(|t| !t.failed && t.expires > soon).collect();
-        if sound.is_empty() {
-            return usable().last();
+        let sound = || self.tunnels.iter().filter(|t| !t.failed && t.expires > now && suits(t));
+        let lasting: Vec<&Tunnel> = sound().filter(|t| t.expires > soon).collect();
+        if lasting.is_empty() {
+            return sound().last();
         }
-        sound.get(rng.index(sound.len())).copied()
+        lasting.get(rng.index(lasting.len())).copied()
+    }
+
+    /// The tunnel of this name.
+    pub(super) fn tunnel(&self, key: TunnelKey) -> Option<&Tunnel> {
+        self.tunnels.iter().find(|t| t.key == key)
+    }
+
+    /// Counts every tunnel as broken that cannot work without this link; true if there was one.
+    pub(super) fn link_failed(&mut self, is_first: impl Fn(&Tunnel) -> bool) -> bool {
+        let mut hit = false;
+        for tunnel in self.tunnels.iter_mut().filter(|t| !t.failed && is_first(t)) {
+            tunnel.failed = true;
+            hit = true;
+        }
+        hit
     }
 
     /// How long the next tunnel shall be.
@@ -387,6 +408,10 @@ pub(super) struct Pool {
     pub(super) inbound: Side,
     pub(super) outbound: Side,
     pub(super) next_test: Mono,
+    /// When the latest round of tests began.
+    pub(super) tested_at: Mono,
+    /// Smoothed time that a test takes, in milliseconds.
+    pub(super) rtt_ms: Option<u64>,
     /// Turns the pairs of tunnels that are tested together.
     pub(super) round: usize,
     /// The tunnels changed since the last snapshot.
@@ -406,6 +431,8 @@ impl Pool {
             inbound: Side::new(config.inbound),
             outbound: Side::new(config.outbound),
             next_test: Mono(0),
+            tested_at: Mono(0),
+            rtt_ms: None,
             round: 0,
             changed: false,
             troubled: false,
@@ -431,6 +458,28 @@ impl Pool {
     pub(super) fn is_testable(&self) -> bool {
         let (ins, outs) = (&self.inbound.tunnels, &self.outbound.tunnels);
         !ins.is_empty() && !outs.is_empty() && ins.iter().chain(outs).any(|t| !t.hops.is_empty())
+    }
+
+    /// Tests soon: something points to a broken tunnel. True if the next round was moved.
+    pub(super) fn suspect(&mut self, now: Mono) -> bool {
+        let earliest = self.tested_at.after(Duration::from_millis(SUSPECT_MS)).max(now);
+        let moved = earliest < self.next_test;
+        self.next_test = self.next_test.min(earliest);
+        moved
+    }
+
+    /// How long the tests of this pool may take.
+    pub(super) fn test_timeout(&self, limits: &Limits) -> Duration {
+        let longest = limits.test_timeout_ms;
+        let fitting = self.rtt_ms.map_or(longest, |rtt| rtt.saturating_mul(8));
+        Duration::from_millis(fitting.clamp(TEST_TIMEOUT_MIN_MS.min(longest), longest))
+    }
+
+    /// Takes the duration of a test in.
+    pub(super) fn sample_rtt(&mut self, rtt: Duration) {
+        let sample = u64::try_from(rtt.as_millis()).unwrap_or(u64::MAX);
+        self.rtt_ms =
+            Some(self.rtt_ms.map_or(sample, |old| (old.saturating_mul(7).saturating_add(sample)) / 8));
     }
 
     pub(super) fn next_deadline(&self, now: Mono, limits: &Limits) -> Mono {

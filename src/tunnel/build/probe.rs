@@ -9,16 +9,13 @@ use std::time::Duration;
 use super::creator::Direction;
 use super::engine::{Builder, Timer};
 use super::message::Action;
-use super::pool::Pool;
+use super::pool::{Pool, Tunnel};
 use super::router_garlic::{Purpose, message, seal_tagged};
 use crate::base::{Mono, Now};
 use crate::netdb::Report;
 use crate::tunnel::plane::Input as PlaneInput;
 use crate::tunnel::{Delivery, PoolId, TunnelKey};
 use crate::wire::{DeliveryStatus, I2npKind, RouterHash, TunnelId, Wire};
-
-/// After a failed test the pool is tested again this soon.
-const RETEST_MS: u64 = 1_000;
 
 /// A test under way.
 #[derive(Debug)]
@@ -46,19 +43,20 @@ impl Builder {
         let me = self.keys.hash;
         let Some(pool) = self.pools.get_mut(&id) else { return };
         pool.next_test = now.mono.after(Duration::from_millis(pause));
+        pool.tested_at = now.mono;
         pool.round = pool.round.wrapping_add(1);
+        let expires = now.mono.after(pool.test_timeout(limits));
         for pair in pairs(pool, me) {
-            self.send_probe(now, id, &pair);
+            self.send_probe(now, id, &pair, expires);
         }
     }
 
-    fn send_probe(&mut self, now: Now, pool: PoolId, pair: &Pair) {
+    fn send_probe(&mut self, now: Now, pool: PoolId, pair: &Pair, expires: Mono) {
         let key = zeroize::Zeroizing::new(self.rng.bytes::<32>());
         let tag = self.rng.bytes::<8>();
         let status = DeliveryStatus { id: self.rng.nonzero_u32(), time_ms: now.wall_ms }.to_bytes();
         let inner = message(&mut self.rng, now, I2npKind::DELIVERY_STATUS, status);
         let garlic = seal_tagged(&mut self.rng, now, &key, tag, &inner);
-        let expires = now.mono.after(Duration::from_millis(self.config.limits.test_timeout_ms));
         self.garlic.expect(now.mono, tag, key, Purpose::Test, expires);
         self.probes
             .insert(tag, Probe { pool, inbound: pair.inbound, outbound: pair.outbound, sent: now.mono });
@@ -75,7 +73,11 @@ impl Builder {
         self.timers.cancel(&Timer::Probe(tag));
         self.metrics.tests_passed.inc();
         let hops = self.probe_outcome(&probe, true);
-        let rtt_ms = now.mono.since(probe.sent).as_millis() / hops.len().max(1) as u128;
+        let rtt = now.mono.since(probe.sent);
+        if let Some(pool) = self.pools.get_mut(&probe.pool) {
+            pool.sample_rtt(rtt);
+        }
+        let rtt_ms = rtt.as_millis() / hops.len().max(1) as u128;
         let rtt_ms = u32::try_from(rtt_ms).unwrap_or(u32::MAX);
         for hop in hops {
             self.actions.push_back(Action::Profile(hop, Report::TestPassed { rtt_ms }));
@@ -94,23 +96,30 @@ impl Builder {
             self.actions.push_back(Action::Profile(hop, Report::TestFailed { hops: count }));
         }
         if let Some(pool) = self.pools.get_mut(&probe.pool) {
-            pool.next_test = pool.next_test.min(now.mono.after(Duration::from_millis(RETEST_MS)));
+            pool.suspect(now.mono);
             self.dirty.insert(probe.pool);
         }
     }
 
-    /// Tells both tunnels of a pair and answers their hops.
+    /// Tells both tunnels of a pair and answers their hops. A loss counts against a tunnel only if the other one of the
+    /// pair is there and not itself known to be broken.
     fn probe_outcome(&mut self, probe: &Probe, passed: bool) -> Vec<RouterHash> {
         let Some(pool) = self.pools.get_mut(&probe.pool) else { return Vec::new() };
+        let sound = |tunnel: Option<&Tunnel>| tunnel.is_some_and(|t| !t.failed);
+        let out_sound = sound(pool.outbound.tunnel(probe.outbound));
+        let in_sound = sound(pool.inbound.tunnel(probe.inbound));
         let mut hops = Vec::new();
-        for (direction, key) in [(Direction::Outbound, probe.outbound), (Direction::Inbound, probe.inbound)] {
+        for (direction, key, counts) in [
+            (Direction::Outbound, probe.outbound, passed || in_sound),
+            (Direction::Inbound, probe.inbound, passed || out_sound),
+        ] {
             let side = pool.side_mut(direction);
-            if side.tested(key, passed) {
+            if counts && side.tested(key, passed) {
                 self.metrics.tunnels_failed.inc();
                 self.dirty.insert(probe.pool);
                 tracing::debug!(pool = probe.pool.0, ?direction, "tunnel failed its tests");
             }
-            if let Some(tunnel) = side.tunnels.iter().find(|t| t.key == key) {
+            if let Some(tunnel) = side.tunnel(key) {
                 hops.extend_from_slice(&tunnel.hops);
             }
         }

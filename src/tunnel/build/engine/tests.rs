@@ -433,6 +433,36 @@ fn the_last_tunnel_stays_until_another_stands() {
 }
 
 #[test]
+fn a_network_that_restarts_is_used_again_within_seconds() {
+    let mut world = World::new(19, 6, &test_config());
+    world.open_exploratory(PoolConfig::symmetric(1, 2));
+    let config = PoolConfig::symmetric(2, 2);
+    world.open(0, CLIENT, config);
+    world.run_until(Duration::from_secs(2), |w| w.is_full(0, CLIENT, config)).expect("built");
+    world.run(Duration::from_secs(60));
+    // All others lose all their tunnels at once.
+    let fresh = World::new(19, 6, &test_config());
+    for (at, node) in fresh.nodes.into_iter().enumerate().skip(1) {
+        world.nodes[at] = node;
+    }
+    let peers: Vec<RouterHash> = world.nodes[1..].iter().map(|n| n.router.keys.hash).collect();
+    for peer in peers {
+        world.give(0, Input::LinkDown(peer));
+    }
+    let before = world.now.mono;
+    let works = |w: &World| {
+        let state = &w.nodes[0].states[&CLIENT];
+        state.is_ready()
+            && state.inbound.iter().all(|t| t.created > before)
+            && state.outbound.iter().all(|t| t.created > before)
+    };
+    let took = world.run_until(Duration::from_secs(120), works);
+    assert!(took.is_some_and(|t| t < Duration::from_secs(12)), "{took:?}");
+    let (sent, got) = world.round_trips(0, CLIENT);
+    assert_eq!(sent, got);
+}
+
+#[test]
 fn refusals_and_silence_are_explained() {
     let mut world = World::new(10, 4, &test_config());
     world.open_exploratory(PoolConfig::symmetric(1, 1));

@@ -37,7 +37,7 @@ fn builds_that_take_long_get_company() {
     let mut side = side(3, 1);
     (1..=2).for_each(|n| side.started(at(1), MessageId(n)));
     assert_eq!(side.wanted(at(2), &limits), 0);
-    assert_eq!(side.next_deadline(at(2), &limits), Mono::from_millis(3_500));
+    assert_eq!(side.next_deadline(at(2), &limits), Mono::from_millis(2_500));
     assert_eq!(side.wanted(at(4), &limits), 2);
     (3..=4).for_each(|n| side.started(at(4), MessageId(n)));
     assert_eq!(side.wanted(at(9), &limits), 0, "four at most");
