@@ -330,11 +330,12 @@ impl Sessions {
         let Some(peer) = self.peers.get_mut(&at.peer) else { return };
         let Some(chain) = peer.chains.iter_mut().find(|c| c.pair == at.pair) else { return };
         let mut old = None;
-        match chain.ratchet.on_forward(&mut self.rng, at.number, block) {
+        match chain.ratchet.on_forward(now.mono, &mut self.rng, at.number, block) {
             Forward::Misplaced => {
                 self.metrics.next_key_dropped.inc();
                 return;
             }
+            Forward::TooSoon => return,
             Forward::Repeat => {}
             Forward::Step(number, shared) => {
                 let chains = Chains::step(&chain.next_root, shared.as_bytes());

@@ -31,6 +31,8 @@ const FLIGHT_MAX: Duration = Duration::from_secs(5);
 /// Granularity of the above.
 const CHECKPOINT: Duration = Duration::from_millis(500);
 const CHECKPOINTS_MAX: usize = 16;
+/// A lease set that is not acknowledged is sent so often.
+const BUNDLES_MAX: u32 = 4;
 /// Most acknowledgement requests that are remembered.
 const REQUESTS_MAX: usize = 32;
 
@@ -273,6 +275,8 @@ impl Bundle {
             return (false, false);
         }
         match self.sent {
+            // Not every router answers; after some tries it has it, or never will.
+            Some((version, _, times)) if version == current && times >= BUNDLES_MAX => (false, false),
             Some((version, at, times)) if version == current => {
                 let wait = Duration::from_secs(4) * (1 << times.saturating_sub(1).min(4));
                 let due = now.since(at) >= wait;
@@ -296,11 +300,16 @@ impl Bundle {
 }
 
 /// A payload that waits for a session.
-#[derive(Debug)]
 pub(super) struct Held {
     pub(super) payload: Vec<u8>,
     pub(super) since: Mono,
     pub(super) bundle: bool,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Held({} bytes)", self.payload.len())
+    }
 }
 
 /// One remote static key.

@@ -6,12 +6,16 @@
 //! the request flag and Java by parity, so the flags are exactly those of the spec's table.
 //! Spec: "DH Ratchet Message Flow", "DH Ratchet KDF".
 
-use crate::base::Rng;
+use crate::base::{Mono, Rng};
 use crate::crypto::{SharedSecret, X25519Public, X25519Secret};
 use crate::wire::garlic::NextKey;
+use std::time::Duration;
 
 /// The last tag set that a session can ratchet to: its key ids must stay below 32,768.
 const SET_MAX: u16 = 65_000;
+/// A step costs us a multiplication and hundreds of tags, so a sender gets one only so often. Honest ones take
+/// thousands of messages between two.
+const STEP_EVERY: Duration = Duration::from_millis(100);
 /// The answer to a step is sent at most so often, until the sender asks again.
 const ANSWERS: u8 = 32;
 
@@ -104,6 +108,8 @@ pub(super) enum Forward {
     Step(u16, SharedSecret),
     /// The step that was answered last, again: answer it again.
     Repeat,
+    /// A step right behind the last: the sender will ask again.
+    TooSoon,
     /// Nothing that fits.
     Misplaced,
 }
@@ -114,13 +120,14 @@ pub(super) struct ReceiveRatchet {
     own: Option<OwnKey>,
     theirs: Option<X25519Public>,
     latest: u16,
+    stepped: Option<Mono>,
     /// How often the answer to the latest step may still be sent; 0 once the sender has it.
     answers_left: u8,
 }
 
 impl ReceiveRatchet {
     /// Takes a forward block that came on a message of tag set `on`.
-    pub(super) fn on_forward(&mut self, rng: &mut Rng, on: u16, block: &NextKey) -> Forward {
+    pub(super) fn on_forward(&mut self, now: Mono, rng: &mut Rng, on: u16, block: &NextKey) -> Forward {
         let next = self.latest.saturating_add(1);
         if self.latest > 0 && on < self.latest && Self::fits(self.latest, block) {
             self.answers_left = ANSWERS;
@@ -128,6 +135,9 @@ impl ReceiveRatchet {
         }
         if on != self.latest || next > SET_MAX || !Self::fits(next, block) {
             return Forward::Misplaced;
+        }
+        if self.stepped.is_some_and(|at| now.since(at) < STEP_EVERY) {
+            return Forward::TooSoon;
         }
         let Some(theirs) = block.key.map(X25519Public).or(self.theirs) else { return Forward::Misplaced };
         let fresh = receiver_makes_key(next).then(|| OwnKey::random(rng));
@@ -139,6 +149,7 @@ impl ReceiveRatchet {
         }
         self.theirs = Some(theirs);
         self.latest = next;
+        self.stepped = Some(now);
         self.answers_left = ANSWERS;
         Forward::Step(next, shared)
     }

@@ -47,8 +47,9 @@ const REPLY_PATIENCE: Duration = Duration::from_secs(3);
 const PROMISE: Duration = Duration::from_secs(60);
 /// New Sessions without an answer after which the owner should look the lease set up again.
 const ATTEMPTS_MAX: u32 = 5;
-/// Largest distance of New Sessions: 1 s doubled so often.
-const BACKOFF_MAX: u32 = 4;
+/// Largest distance of New Sessions: 1 s doubled so often. They go on while there is something to send, because
+/// a remote that only listens may never answer.
+const BACKOFF_MAX: u32 = 2;
 
 impl Sessions {
     pub(super) fn seal_payloads<P: AsRef<[u8]>>(
@@ -284,8 +285,8 @@ impl Sessions {
         if let Some((version, raw)) = self.lease_set.as_ref().filter(|_| options.bundle_lease_set)
             && peer.bundle.due(now.mono, *version).0
         {
+            // Nothing confirms what is in a reply, so the session's first messages bring it once more.
             content.lease_set = Some((self.local, raw));
-            peer.bundle.on_sent(now.mono, *version);
         }
         let mut payload = Vec::with_capacity(content.len() + PADDING_MAX);
         content.write(now, &mut self.rng, REPLY_OVERHEAD, &mut payload);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //! Two engines: how sessions begin, go on, and are begun anew.
 
+use super::super::peer::Bundle;
 use super::super::{Action, Error, OpenedKind, SealOptions, State};
 use super::world::{World, ms, secs};
+use crate::base::Mono;
 
 #[test]
 fn a_session_begins_with_ns_nsr_and_es() {
@@ -74,11 +76,11 @@ fn an_unanswered_session_is_tried_again_and_reported() {
     assert_eq!(w.send(0, 1, b"but no more"), Err(Error::Full));
     assert_eq!(w.nodes[0].sessions.window(&w.remote(1)), 24);
     w.run(secs(14));
-    assert_eq!(w.nodes[0].sent, 4, "after 1, 2, 4 seconds");
+    assert_eq!(w.nodes[0].sent, 5, "after 1, 2, 4, 4 seconds");
     w.run(secs(60));
     let remote = w.remote(1);
     assert_eq!(w.nodes[0].others, [Action::Unanswered { to: remote }]);
-    assert!(w.nodes[0].sent <= 6);
+    assert!(w.nodes[0].sent <= 10, "{}", w.nodes[0].sent);
     assert_eq!(w.nodes[0].sessions.stats(w.now, &remote).unwrap().held, 0, "nothing waits for ever");
     w.run(secs(200));
     assert!(w.nodes[0].sessions.stats(w.now, &remote).is_none(), "and nothing is left of it");
@@ -281,4 +283,21 @@ fn a_destination_can_talk_to_itself() {
     w.run(secs(3));
     assert_eq!(w.nodes[0].received.concat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(w.state(0, 0), State::Established);
+}
+
+#[test]
+fn a_lease_set_that_nobody_confirms_is_not_sent_for_ever() {
+    let mut bundle = Bundle::default();
+    let mut sent = Vec::new();
+    for s in 0..1000 {
+        if bundle.due(Mono::from_secs(s), 1).0 {
+            bundle.on_sent(Mono::from_secs(s), 1);
+            sent.push(s);
+        }
+    }
+    assert_eq!(sent, [0, 4, 12, 28]);
+    assert_eq!(bundle.due(Mono::from_secs(1000), 2), (true, false), "a new one is");
+    bundle.on_confirmed(2);
+    bundle.on_confirmed(1);
+    assert_eq!(bundle.due(Mono::from_secs(1000), 2), (false, false));
 }

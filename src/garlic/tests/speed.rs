@@ -43,5 +43,10 @@ fn cost_of_sealing_and_opening_beside_the_aead() {
     }
     let aead = (clock.now().mono - start).as_nanos();
     let per = |total: u128| total / u128::from(ROUNDS);
-    println!("per full packet: seal {} ns, open {} ns, AEAD alone {} ns", per(sealing), per(opening), per(aead));
+    println!(
+        "per full packet: seal {} ns, open {} ns, AEAD alone {} ns",
+        per(sealing),
+        per(opening),
+        per(aead)
+    );
 }

@@ -212,3 +212,21 @@ fn large_datagrams_pass_and_too_large_ones_do_not() {
     assert_eq!(w.send(0, 1, &vec![0; 62_000]), Err(super::super::Error::TooLarge));
     assert_eq!(w.state(0, 1), State::Established);
 }
+
+#[test]
+fn a_sender_cannot_make_us_step_at_every_message() {
+    let limits = Limits { ratchet_after: 0, ..Limits::default() };
+    let mut w = World::with(37, 2, limits);
+    w.connect();
+    w.delay_ms = 1;
+    let remote = w.remote(1);
+    let before = w.nodes[0].sessions.stats(w.now, &remote).unwrap().send_set.unwrap().0;
+    for n in 0..1000u32 {
+        w.send(0, 1, &n.to_be_bytes()).unwrap();
+        w.send(1, 0, &n.to_be_bytes()).unwrap();
+        w.run(ms(1));
+    }
+    let after = w.nodes[0].sessions.stats(w.now, &remote).unwrap().send_set.unwrap().0;
+    assert!((4..=12).contains(&(after - before)), "{before} {after}");
+    assert_eq!(distinct(&w.nodes[1].received), 1000);
+}
