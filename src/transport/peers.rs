@@ -22,6 +22,10 @@ use std::time::Duration;
 
 /// Two sessions established within this time of each other may be the result of dialling each other.
 const CROSSING: Duration = Duration::from_secs(10);
+/// Inbound connections a second from everywhere, and at once. A handshake costs some 0.3 ms, so a flood of them can
+/// take a sixth of a core and no more (N5).
+const ACCEPTS_PER_SECOND: u32 = 500;
+const ACCEPTS_BURST: u32 = 1_000;
 /// Source addresses whose rate is remembered.
 const BUCKETS_MAX: usize = 4_096;
 /// Failed dials that are remembered.
@@ -96,10 +100,31 @@ struct Up {
     spare: Option<ConnId>,
 }
 
+/// A budget of connections: so many a second, and a burst.
 struct Bucket {
     /// Millionths of a connection.
     tokens: u64,
     at: Mono,
+}
+
+impl Bucket {
+    const ONE: u64 = 1_000_000;
+
+    fn new(now: Mono, burst: u32) -> Self {
+        Self { tokens: u64::from(burst) * Self::ONE, at: now }
+    }
+
+    fn take(&mut self, now: Mono, per_second: u32, burst: u32) -> bool {
+        let elapsed = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
+        let gained = elapsed.saturating_mul(per_second.into());
+        self.tokens = self.tokens.saturating_add(gained).min(u64::from(burst) * Self::ONE);
+        self.at = now;
+        let granted = self.tokens >= Self::ONE;
+        if granted {
+            self.tokens -= Self::ONE;
+        }
+        granted
+    }
 }
 
 struct Backoff {
@@ -124,6 +149,8 @@ pub(crate) struct Peers {
     /// Outbound handshakes.
     dials: Map<ConnId, RouterHash>,
     buckets: Map<IpAddr, Bucket>,
+    /// For all addresses together.
+    all_accepts: Bucket,
     backoffs: Map<RouterHash, Backoff>,
     bans: Map<RouterHash, Mono>,
     actions: VecDeque<Action>,
@@ -150,6 +177,7 @@ impl Peers {
             pending: BTreeMap::new(),
             dials: map(rng),
             buckets: map(rng),
+            all_accepts: Bucket::new(Mono::default(), ACCEPTS_BURST),
             backoffs: map(rng),
             bans: map(rng),
             actions: VecDeque::new(),
@@ -240,24 +268,16 @@ impl Peers {
     }
 
     fn take_token(&mut self, now: Now, ip: IpAddr) -> bool {
-        const TOKEN: u64 = 1_000_000;
         if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&ip) {
             self.sweep(now);
             if self.buckets.len() >= BUCKETS_MAX {
                 return false; // a flood from thousands of addresses: known ones go on
             }
         }
-        let full = u64::from(self.config.accepts_burst) * TOKEN;
-        let bucket = self.buckets.entry(ip).or_insert(Bucket { tokens: full, at: now.mono });
-        let elapsed = u64::try_from(now.mono.since(bucket.at).as_micros()).unwrap_or(u64::MAX);
-        let gained = elapsed.saturating_mul(self.config.accepts_per_second.into());
-        bucket.tokens = bucket.tokens.saturating_add(gained).min(full);
-        bucket.at = now.mono;
-        let granted = bucket.tokens >= TOKEN;
-        if granted {
-            bucket.tokens -= TOKEN;
-        }
-        granted
+        let (rate, burst) = (self.config.accepts_per_second, self.config.accepts_burst);
+        let bucket = self.buckets.entry(ip).or_insert_with(|| Bucket::new(now.mono, burst));
+        bucket.take(now.mono, rate, burst)
+            && self.all_accepts.take(now.mono, ACCEPTS_PER_SECOND, ACCEPTS_BURST)
     }
 
     // --- outbound ------------------------------------------------------------------------------------------------

@@ -142,6 +142,22 @@ fn an_address_has_a_budget_of_connections() {
 }
 
 #[test]
+fn all_addresses_together_have_a_budget_too() {
+    let mut peers = peers();
+    let mut try_all = |at| {
+        let accepted = (0..3_000u32).filter_map(|n| {
+            let ip = IpAddr::from((0x1700_0000 + n * 256).to_be_bytes());
+            let conn = peers.accept(at, SocketAddr::new(ip, 1))?;
+            peers.closed(at, conn, End::Failed(DialError::ShuttingDown));
+            Some(())
+        });
+        accepted.count()
+    };
+    assert_eq!(try_all(now()), ACCEPTS_BURST as usize);
+    assert_eq!(try_all(after(1)), ACCEPTS_PER_SECOND as usize);
+}
+
+#[test]
 fn addresses_are_chosen_by_family_and_reserved_ones_are_refused() {
     let choose =
         |config: &TransportConfig, info: &RouterInfo| choose_address(config, info).map(|(to, _)| to.ip());

@@ -210,3 +210,33 @@ async fn silent_connections_do_not_keep_an_honest_peer_out() {
     a.stop().await;
     b.stop().await;
 }
+
+/// A measure, not a test: `cargo test --release --lib transport::tests::loopback::rate -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measure"]
+async fn rate() {
+    const COUNT: usize = 64 * 1024;
+    let (a, mut b, to_b, _) = linked(Node::tcp(1).await, Node::tcp(2).await).await;
+    let start = a.clock.now().mono;
+    let send = async {
+        for first in (0..COUNT).step_by(32) {
+            while to_b.bytes() > 128 * 1024 {
+                tokio::task::yield_now().await;
+            }
+            let batch = (first..first + 32).map(|id| a.message(id as u32, 1028)).collect();
+            assert_eq!(to_b.push(a.clock.now(), batch, Class::Own), 0);
+        }
+    };
+    let (mut batches, mut messages) = (0, 0);
+    let receive = async {
+        while messages < COUNT {
+            messages += b.plane.recv().await.expect("a batch").messages.len();
+            batches += 1;
+        }
+    };
+    tokio::join!(send, receive);
+    let seconds = a.clock.now().mono.since(start).as_secs_f64();
+    println!("{:.1} MiB/s, {batches} batches", COUNT as f64 / 1024.0 / seconds);
+    a.stop().await;
+    b.stop().await;
+}
