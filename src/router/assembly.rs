@@ -84,6 +84,7 @@ pub(super) async fn start(
         Some(dir) => Storage::open(dir)?,
         None => Storage::Memory,
     };
+    let lock = storage.lock()?;
     let keys = Arc::new(RouterKeys::load_or_create(&storage, &mut rng)?);
     let port = choose_port(&config, &storage, &mut rng)?;
     let bootstrap = reseed::bootstrap(&config, clock.now().wall_ms / 1000)?;
@@ -132,7 +133,12 @@ pub(super) async fn start(
         plane_metrics.clone(),
     );
     tasks.spawn_core("plane", run_plane);
-    disk_tasks.spawn_orderly("disk", persist::run(storage.clone(), q.disk.1));
+    let disk = persist::run(storage.clone(), q.disk.1);
+    // The directory is free for another router when the last of this one is written.
+    disk_tasks.spawn_orderly("disk", async move {
+        disk.await;
+        drop(lock);
+    });
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
     let control = control(&config, port, &clock, keys.clone(), board, &mut rng);
@@ -267,15 +273,18 @@ fn choose_port(config: &RouterConfig, storage: &Storage, rng: &mut Rng) -> Resul
 
 fn listen_error(at: Option<SocketAddr>, e: &std::io::Error) -> StartError {
     let address = at.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let problem = match e.kind() {
-        std::io::ErrorKind::AddrInUse => "is in use by another program; choose another with --port".into(),
-        std::io::ErrorKind::AddrNotAvailable => "is no address of this machine; check --host".into(),
-        std::io::ErrorKind::PermissionDenied => {
-            "is not permitted; choose a port above 1023 with --port".into()
-        }
+    let option = if e.kind() == std::io::ErrorKind::AddrNotAvailable { "check --host" } else { "choose another with --port" };
+    StartError::Listen { key: "port", address, problem: format!("{}; {option}", listen_problem(e)) }
+}
+
+/// Why an address cannot be listened at.
+pub(super) fn listen_problem(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::AddrInUse => "is in use by another program".into(),
+        std::io::ErrorKind::AddrNotAvailable => "is no address of this machine".into(),
+        std::io::ErrorKind::PermissionDenied => "is not permitted below port 1024".into(),
         _ => format!("cannot be listened at: {e}"),
-    };
-    StartError::Listen { key: "port", address, problem }
+    }
 }
 
 /// What was known before, and what the operator gave.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The router as the SAM bridge sees it.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -28,10 +29,22 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
     let server = sam::SamServer::start(sam_config, backend, &router.inner.tasks)
         .await
-        .map_err(|e| StartError::Listen { key: "sam", address, problem: e.to_string() })?;
+        .map_err(|e| start_error(address, &e))?;
     let _ = router.inner.sam.set(server.address());
     tracing::info!(address = %server.address(), "SAM ready");
     Ok(())
+}
+
+/// In words for the operator, with the setting that helps.
+fn start_error(sam: SocketAddr, error: &sam::SamError) -> StartError {
+    let (address, problem) = match error {
+        sam::SamError::Exposed(at) => {
+            (*at, "whoever reaches it may use the router: take an address of this machine alone, as 127.0.0.1".into())
+        }
+        sam::SamError::Bind(at, e) => (*at, super::assembly::listen_problem(e)),
+    };
+    let key = if address == sam { "sam" } else { "sam-udp" };
+    StartError::Listen { key, address, problem: format!("{problem}; choose another with --{key}") }
 }
 
 /// Holds the router weakly: the bridge is one of its tasks and must not keep it alive.

@@ -50,3 +50,16 @@ fn a_file_in_place_of_the_directory_is_named() {
     assert!(error.to_string().contains("is not a directory"), "{error}");
     fs::remove_file(&path).expect("cleans up");
 }
+
+#[test]
+fn a_directory_serves_one_router_at_a_time() {
+    let dir = std::env::temp_dir().join(format!("samovar-lock-{}", std::process::id()));
+    let (one, two) = (Storage::open(&dir).unwrap(), Storage::open(&dir).unwrap());
+    let held = one.lock().unwrap();
+    assert!(held.is_some());
+    assert!(two.lock().unwrap_err().problem.starts_with("is in use by another router"));
+    drop(held);
+    assert!(two.lock().is_ok());
+    assert!(Storage::Memory.lock().unwrap().is_none());
+    fs::remove_dir_all(dir).unwrap();
+}
