@@ -32,7 +32,9 @@ pub(super) fn main(args: &DemoArgs) -> Result<(), Failure> {
     logging::start(args.log.as_deref(), "warn")?;
     if args.routers <= u16::from(args.hops) {
         let (hops, needed) = (args.hops, args.hops + 1);
-        return Err(Failure::User(format!("--routers: tunnels of {hops} hops need at least {needed} routers")));
+        return Err(Failure::User(format!(
+            "--routers: tunnels of {hops} hops need at least {needed} routers"
+        )));
     }
     system::raise_file_limit();
     system::runtime(args.threads)?.block_on(run(args))
@@ -110,7 +112,8 @@ async fn open_session(router: &Router, id: &'static str, hops: u8) -> anyhow::Re
     control.ask(&create).await?;
     let answer = control.ask("NAMING LOOKUP NAME=ME").await?;
     let destination = value(&answer, "VALUE").context("no destination in the answer")?.to_owned();
-    let address = Destination::from_base64(&destination).map_err(|_| anyhow!("an unreadable destination"))?.b32();
+    let address =
+        Destination::from_base64(&destination).map_err(|_| anyhow!("an unreadable destination"))?.b32();
     Ok(OpenSession { sam, id, control, destination, address })
 }
 
@@ -199,8 +202,7 @@ async fn transfer(
     }
     let started = clock.now().mono;
     let bar = progress(bytes);
-    let (sent, (received_bytes, received)) =
-        tokio::try_join!(send(connect, bytes), receive(accept, &bar))?;
+    let (sent, (received_bytes, received)) = tokio::try_join!(send(connect, bytes), receive(accept, &bar))?;
     let took = clock.now().mono.since(started);
     bar.finish_and_clear();
     Ok(Transfer { bytes, took, sent, received, received_bytes })

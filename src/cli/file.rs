@@ -42,7 +42,8 @@ pub(super) fn parse(text: &str) -> Result<Settings, String> {
 /// The key that a line, or the nearest line above it, sets.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let keys = text.lines().take(line).filter_map(|l| l.split_once('=')).map(|(key, _)| key.trim());
-    keys.filter(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))).last()
+    keys.filter(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
+        .last()
 }
 
 /// Our words for what the parser found; always one line.
@@ -96,7 +97,11 @@ fn basic_entries() -> Vec<Entry> {
     let sam = c.sam.map_or_else(|| "none".into(), |a| a.to_string());
     let udp = c.sam_udp_addr().map_or_else(String::new, |a| a.to_string());
     vec![
-        entry("data-dir", quoted(&dir), "Where keys, known routers and profiles are kept, for this router alone."),
+        entry(
+            "data-dir",
+            quoted(&dir),
+            "Where keys, known routers and profiles are kept, for this router alone.",
+        ),
         entry(
             "sam",
             quoted(&sam),
@@ -109,7 +114,11 @@ fn basic_entries() -> Vec<Entry> {
             "Our public addresses, such as [\"203.0.113.5\"], so that other routers can call us. Without one we only\n\
              call others, which is enough for clients and services.",
         ),
-        entry("port", c.port, "TCP port for other routers. 0: chosen at the first start and remembered in data-dir."),
+        entry(
+            "port",
+            c.port,
+            "TCP port for other routers. 0: chosen at the first start and remembered in data-dir.",
+        ),
         entry("bind", "[]", "Local addresses to listen at; by default all of the families that `host` has."),
         entry("threads", c.threads, "Threads to run on, 1 to 64. One is enough for tens of MB/s."),
         entry(
@@ -136,8 +145,16 @@ fn peer_entries() -> Vec<Entry> {
             "[]",
             "First peers from files: directories of RouterInfos, single RouterInfos, zip or SU3 files.",
         ),
-        entry("reseed", c.reseed.enabled, "Whether reseed hosts on the web are asked when too few routers are known."),
-        entry("reseed-urls", "[]", "Reseed hosts to ask instead of the public ones, such as [\"https://host/\"]."),
+        entry(
+            "reseed",
+            c.reseed.enabled,
+            "Whether reseed hosts on the web are asked when too few routers are known.",
+        ),
+        entry(
+            "reseed-urls",
+            "[]",
+            "Reseed hosts to ask instead of the public ones, such as [\"https://host/\"].",
+        ),
         entry(
             "reseed-certs",
             "[]",

@@ -62,7 +62,15 @@ impl From<ConfigError> for Failure {
 
 /// Runs the command that the arguments name.
 pub(crate) fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => return complain(&usage(&error.render().to_string())),
+        // Help and version.
+        Err(text) => {
+            let _ = text.print();
+            return ExitCode::SUCCESS;
+        }
+    };
     let result = match args.command {
         Command::Run(args) => run::main(*args),
         Command::Config => print(&file::default_text()),
@@ -72,11 +80,24 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "samovar: {failure}");
-            ExitCode::from(if matches!(failure, Failure::User(_)) { 2 } else { 1 })
-        }
+        Err(failure) => complain(&failure),
     }
+}
+
+fn complain(failure: &Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "samovar: {failure}");
+    ExitCode::from(if matches!(failure, Failure::User(_)) { 2 } else { 1 })
+}
+
+/// What is wrong with the arguments, in one line; without any, the whole help.
+fn usage(text: &str) -> Failure {
+    let Some(problem) = text.strip_prefix("error: ") else {
+        return Failure::User(format!("no command\n\n{text}"));
+    };
+    let mut lines = problem.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default().to_owned();
+    let tip = lines.find_map(|l| l.strip_prefix("tip: ")).map_or_else(String::new, |tip| format!(" ({tip})"));
+    Failure::User(format!("{first}{tip}; `samovar help` tells more"))
 }
 
 fn version() -> String {

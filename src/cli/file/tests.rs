@@ -73,12 +73,27 @@ fn sam_can_be_turned_off() {
 #[test]
 fn errors_name_line_and_key_in_one_line() {
     let says = |text: &str| parse(text).unwrap_err();
-    assert_eq!(says("port = 1\ncolour = 2\n"), "line 2: there is no setting colour; `samovar config` lists all of them");
-    assert!(says("\nport = \"x\"\n").starts_with("line 2: port: invalid type: string"), "{}", says("\nport = \"x\"\n"));
+    assert_eq!(
+        says("port = 1\ncolour = 2\n"),
+        "line 2: there is no setting colour; `samovar config` lists all of them"
+    );
+    assert!(
+        says("\nport = \"x\"\n").starts_with("line 2: port: invalid type: string"),
+        "{}",
+        says("\nport = \"x\"\n")
+    );
     assert!(says("port = 70000").starts_with("line 1: port: "), "{}", says("port = 70000"));
     assert!(says("host = [\n  \"1.2.3.4\",\n  \"x\",\n]").starts_with("line 3: host: "));
-    assert!(says("sam = \"here\"").starts_with("line 1: sam: invalid socket address"), "{}", says("sam = \"here\""));
-    assert!(says("port = 1\nport = 2").starts_with("line 2: port: duplicate key"), "{}", says("port = 1\nport = 2"));
+    assert!(
+        says("sam = \"here\"").starts_with("line 1: sam: invalid socket address"),
+        "{}",
+        says("sam = \"here\"")
+    );
+    assert!(
+        says("port = 1\nport = 2").starts_with("line 2: port: duplicate key"),
+        "{}",
+        says("port = 1\nport = 2")
+    );
     for text in ["port", "port = ", "= 3", "[x]", "port = 'a\nb'", "\u{0}"] {
         let error = says(text);
         assert!(error.starts_with("line ") && !error.contains('\n'), "{error}");

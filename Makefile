@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# The one door to this project, for people and for machines. `make` lists what it can do.
+
+CARGO ?= cargo
+SAMOVAR = target/release/samovar
+# What `make run` gives to `samovar run`, as in: make run ARGS="--log debug"
+ARGS ?=
+# Seconds of `make soak`.
+SOAK ?= 900
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo run devnet test unit lint fmt interop bench soak
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the optimised command, target/release/samovar
+	$(CARGO) build --release --locked --bin samovar
+
+demo: build ## a private network in one process, and a file of 32 MiB sent through it
+	$(SAMOVAR) demo $(ARGS)
+
+run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
+	$(SAMOVAR) run $(ARGS)
+
+devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
+	$(SAMOVAR) devnet $(ARGS)
+
+test: unit interop ## every test, those against other routers included
+
+unit: ## tests that need nothing but this tree
+	$(CARGO) test --locked
+
+lint: ## formatting and clippy, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+fmt: ## format the sources
+	$(CARGO) fmt
+
+interop: build ## tests against i2pd on a private network
+	@if [ -x sam-tests/interop/run ]; then sam-tests/interop/run; else echo "interop: no harness in sam-tests/interop yet, left out"; fi
+
+bench: build ## speed and memory beside i2pd, as one table
+	@if [ -x sam-tests/interop/bench ]; then sam-tests/interop/bench; else echo "bench: no harness in sam-tests/interop yet, left out"; fi
+
+soak: build ## a stream that outlives its tunnels (SOAK=seconds)
+	@if [ -x sam-tests/interop/soak ]; then sam-tests/interop/soak $(SOAK); else echo "soak: no harness in sam-tests/interop yet, left out"; fi

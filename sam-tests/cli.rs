@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: MIT
+//! The `samovar` command as a user meets it: exit codes, messages, signals, files.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A directory that goes away with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("samovar-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+    fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn samovar(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_samovar"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_remove("RUST_LOG");
+    command
+}
+
+/// `run` with a data directory and nothing else that could touch the machine.
+fn run(dir: &Path, args: &[&str]) -> Command {
+    let mut command = samovar(&["run", "--no-reseed", "--sam", "127.0.0.1:0", "--sam-udp", "127.0.0.1:0"]);
+    command.arg("--data-dir").arg(dir).args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Exit code 2, and exactly one line; returns it.
+fn complaint(output: &Output) -> String {
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert_eq!(line.trim_end().lines().count(), 1, "{line}");
+    assert!(line.starts_with("samovar: "), "{line}");
+    line
+}
+
+fn complains(command: &mut Command) -> String {
+    complaint(&command.output().unwrap())
+}
+
+/// A running command that is killed when the test ends early.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Starts the command and waits for `mark` on stderr (logs) or stdout.
+    fn until(command: &mut Command, mark: &str, on_stdout: bool) -> Self {
+        let mut child = command.spawn().unwrap();
+        let out = child.stdout.take().unwrap();
+        let err = child.stderr.take().unwrap();
+        let running = Self(child);
+        let (wanted, other): (Box<dyn std::io::Read + Send>, Box<dyn std::io::Read + Send>) =
+            if on_stdout { (Box::new(out), Box::new(err)) } else { (Box::new(err), Box::new(out)) };
+        drain(other);
+        let mut lines = BufReader::new(wanted);
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(lines.read_line(&mut line).unwrap() > 0, "ended before {mark:?}:\n{seen}");
+            seen.push_str(&line);
+            if line.contains(mark) {
+                break;
+            }
+        }
+        drain(Box::new(lines));
+        running
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The exit code, within ten seconds.
+    fn exit(&mut self) -> Option<i32> {
+        for _ in 0..100 {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("still running after ten seconds");
+    }
+}
+
+/// Reads on, so that the command never blocks on a full pipe.
+#[allow(clippy::disallowed_methods, reason = "a test has no tasks")]
+fn drain(mut from: Box<dyn std::io::Read + Send>) {
+    std::thread::spawn(move || {
+        let mut rest = Vec::new();
+        let _ = from.read_to_end(&mut rest);
+    });
+}
+
+#[test]
+fn help_teaches_and_versions_are_printed() {
+    for (args, words) in [
+        (vec!["--help"], vec!["demo", "devnet", "run", "config", "SAM"]),
+        (
+            vec!["run", "--help"],
+            vec!["--data-dir", "--reseed-cert", "--test-network", "Examples:", "exit code 2"],
+        ),
+        (vec!["devnet", "--help"], vec!["--routers", "--hops", "SESSION CREATE"]),
+        (vec!["demo", "--help"], vec!["--mib"]),
+        (vec!["version"], vec!["router.version"]),
+        (vec!["--version"], vec!["samovar"]),
+    ] {
+        let output = samovar(&args).output().unwrap();
+        assert!(output.status.success());
+        let stdout = text(&output.stdout);
+        assert!(words.iter().all(|w| stdout.contains(w)), "{args:?}: {stdout}");
+    }
+}
+
+#[test]
+fn bad_arguments_get_one_line() {
+    assert!(complains(&mut samovar(&["run", "--prot", "1"])).contains("unexpected argument '--prot'"));
+    assert!(complains(&mut samovar(&["run", "--port", "70000"])).contains("'70000' for '--port <N>'"));
+    assert!(complains(&mut samovar(&["runn"])).contains("'run'"));
+    assert!(complains(&mut samovar(&["devnet", "--routers", "1"])).contains("--routers"));
+    assert!(
+        complains(&mut samovar(&["demo", "--hops", "4", "--routers", "3"])).contains("at least 5 routers")
+    );
+}
+
+#[test]
+fn the_printed_configuration_is_accepted_as_a_file() {
+    let scratch = Scratch::new();
+    let printed = samovar(&["config"]).output().unwrap();
+    assert!(printed.status.success());
+    let file = scratch.file("samovar.toml", &text(&printed.stdout));
+    let mut command = run(&scratch.path("data"), &["--config"]);
+    let mut router = Running::until(command.arg(file), "router started", false);
+    router.signal("INT");
+    assert_eq!(router.exit(), Some(0));
+}
+
+#[test]
+fn a_bad_file_is_named_with_line_and_key() {
+    let scratch = Scratch::new();
+    let says = |contents: &str| {
+        let file = scratch.file("c.toml", contents);
+        complains(run(&scratch.path("data"), &["--config"]).arg(file))
+    };
+    let line = says("port = 1\ncolour = 'red'\n");
+    assert!(line.contains("c.toml: line 2: there is no setting colour"), "{line}");
+    assert!(says("port = 'x'\n").contains("c.toml: line 1: port: invalid type"));
+    assert!(says("bandwidth = 'Q'\n").contains("bandwidth: Q is not one of"));
+    let missing = complains(run(&scratch.path("data"), &["--config"]).arg(scratch.path("none.toml")));
+    assert!(missing.contains("none.toml: the configuration file cannot be read"), "{missing}");
+    assert!(!scratch.path("data").exists(), "nothing is made before the settings are good");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let scratch = Scratch::new();
+    let says = |args: &[&str]| complains(&mut run(&scratch.path("data"), args));
+    assert!(says(&["--test-network"]).contains("test-network: refused in the live network"));
+    assert!(says(&["--netid", "5"]).contains("netid: 5"));
+    assert!(says(&["--host", "192.168.0.1"]).contains("host: 192.168.0.1 cannot be reached"));
+    assert!(says(&["--threads", "0"]).contains("threads: 0"));
+    assert!(says(&["--log", "a=b=c"]).contains("--log"));
+    assert!(says(&["--reseed-url", "http://host/"]).contains("reseed-urls: http://host/"));
+    assert!(says(&["--bootstrap", "/no/such/file"]).contains("bootstrap: /no/such/file"));
+}
+
+#[test]
+fn an_unusable_data_directory_is_named() {
+    let scratch = Scratch::new();
+    let file = scratch.file("file", "");
+    let line = complains(&mut run(&file, &[]));
+    assert!(line.contains("file: is not a directory; choose another with --data-dir"), "{line}");
+    assert!(complains(&mut run(&file.join("x"), &[])).contains("--data-dir"));
+}
+
+#[test]
+fn a_damaged_key_file_is_left_as_it_is() {
+    let scratch = Scratch::new();
+    scratch.file("router.keys", "these are no keys");
+    let line = complains(&mut run(&scratch.0, &[]));
+    assert!(line.contains("router.keys: is damaged"), "{line}");
+    assert_eq!(fs::read_to_string(scratch.path("router.keys")).unwrap(), "these are no keys");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_setting() {
+    let scratch = Scratch::new();
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let at = taken.local_addr().unwrap();
+    let mut command = samovar(&["run", "--no-reseed", "--sam", &at.to_string()]);
+    let line = complains(command.arg("--data-dir").arg(scratch.path("a")));
+    assert!(
+        line.contains(&format!("sam: {at}: is in use by another program; choose another with --sam")),
+        "{line}"
+    );
+    let network =
+        ["--netid", "77", "--test-network", "--host", "127.0.0.1", "--port", &at.port().to_string()];
+    let line = complains(&mut run(&scratch.path("b"), &network));
+    assert!(
+        line.contains(&format!("port: {at}: is in use by another program; choose another with --port")),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_router_leaves_its_description_stops_on_sigterm_and_comes_back_the_same() {
+    let scratch = Scratch::new();
+    let network = ["--netid", "77", "--test-network", "--host", "127.0.0.1"];
+    let mut identities = Vec::new();
+    for _ in 0..2 {
+        let mut router = Running::until(&mut run(&scratch.0, &network), "router started", false);
+        let second = complains(&mut run(&scratch.0, &network));
+        assert!(second.contains("is in use by another router"), "{second}");
+        router.signal("TERM");
+        assert_eq!(router.exit(), Some(0));
+        let info = fs::read(scratch.path("router.info")).unwrap();
+        // The identity is 391 bytes; dates and signature behind it differ.
+        identities.push(info[..391].to_vec());
+    }
+    assert_eq!(identities[0], identities[1]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |p: PathBuf| fs::metadata(p).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(scratch.path("router.keys")), 0o600);
+    }
+}
+
+#[test]
+fn a_router_takes_another_ones_description_as_first_peer() {
+    let scratch = Scratch::new();
+    let network = ["--netid", "77", "--test-network", "--host", "127.0.0.1", "--floodfill"];
+    let one = Running::until(&mut run(&scratch.path("one"), &network), "router started", false);
+    let info = scratch.path("one").join("router.info");
+    let two = Running::until(
+        run(&scratch.path("two"), &network).arg("--bootstrap").arg(info),
+        "peers known",
+        false,
+    );
+    drop((one, two));
+}
+
+#[test]
+fn a_devnet_opens_its_bridges_and_stops() {
+    let ports = [0, 0].map(|_| {
+        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        free.local_addr().unwrap()
+    });
+    let sams: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    let mut command = samovar(&["devnet", "--routers", "4", "--sam", &sams[0], "--sam", &sams[1]]);
+    let mut net = Running::until(&mut command, "routers have tunnels", true);
+    for at in ports {
+        let mut bridge = std::net::TcpStream::connect(at).unwrap();
+        std::io::Write::write_all(&mut bridge, b"HELLO VERSION\n").unwrap();
+        let mut answer = [0; 22];
+        bridge.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HELLO REPLY RESULT=OK ");
+    }
+    net.signal("TERM");
+    assert_eq!(net.exit(), Some(0));
+    let line = complains(&mut samovar(&[
+        "devnet",
+        "--routers",
+        "2",
+        "--sam",
+        "127.0.0.1:0",
+        "--sam",
+        "127.0.0.1:0",
+        "--sam",
+        "127.0.0.1:0",
+    ]));
+    assert!(line.contains("3 bridges for 2 routers"), "{line}");
+}
+
+#[test]
+fn the_demo_shows_bytes_arriving() {
+    let output = samovar(&["demo", "--mib", "1", "--routers", "4"]).output().unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{stdout}{stderr}");
+    for words in ["network of 4 routers", ".b32.i2p", "-> receiver", "1 MiB in ", "Equal: every byte arrived"]
+    {
+        assert!(stdout.contains(words), "{words}: {stdout}");
+    }
+    assert_eq!(stderr, "");
+}
