@@ -16,24 +16,34 @@
 //! | `a! eof` | closes our direction |
 //! | `a! close` | closes the socket |
 //! | `sleep MS` | waits |
+//! | `listen s` | opens a server; `{s.port}` is its port |
+//! | `accept s c` | the next connection of the server becomes socket `c` |
 //!
 //! In texts and patterns `{name}` stands for what was captured under that name; in a pattern a new name captures
 //! characters up to a blank or what follows in the pattern, `{name:524}` exactly so many. `{*}` in a pattern is any text, `{unique}` a word that is
-//! different in every run.
+//! different in every run, `{name.b32}` the `.b32.i2p` name of a
+//! captured destination.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::api::Destination;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Replays `script`; an error names the line and what was expected.
 pub async fn replay(script: &str, bridges: &[SocketAddr]) -> Result<(), String> {
-    let mut player = Player { bridges: bridges.to_vec(), sockets: BTreeMap::new(), names: BTreeMap::new() };
+    let mut player = Player {
+        bridges: bridges.to_vec(),
+        sockets: BTreeMap::new(),
+        servers: BTreeMap::new(),
+        names: BTreeMap::new(),
+    };
     let unique = format!("{:x}", std::process::id() as u64 * 1_000_003 + script.len() as u64);
     player.names.insert("unique".to_owned(), unique);
     for (number, line) in script.lines().enumerate() {
@@ -41,7 +51,12 @@ pub async fn replay(script: &str, bridges: &[SocketAddr]) -> Result<(), String> 
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        player.step(line).await.map_err(|why| format!("line {}: {line}\n  {why}", number + 1))?;
+        let start = tokio::time::Instant::now();
+        let step = player.step(line).await;
+        if start.elapsed() > Duration::from_secs(3) {
+            eprintln!("slow: line {}: {line} took {:?}", number + 1, start.elapsed());
+        }
+        step.map_err(|why| format!("line {}: {line}\n  {why}", number + 1))?;
     }
     Ok(())
 }
@@ -54,6 +69,7 @@ struct Socket {
 struct Player {
     bridges: Vec<SocketAddr>,
     sockets: BTreeMap<String, Socket>,
+    servers: BTreeMap<String, TcpListener>,
     names: BTreeMap<String, String>,
 }
 
@@ -62,6 +78,12 @@ impl Player {
         if let Some(ms) = line.strip_prefix("sleep ") {
             tokio::time::sleep(millis(ms)?).await;
             return Ok(());
+        }
+        if let Some(name) = line.strip_prefix("listen ") {
+            return self.listen(name.trim()).await;
+        }
+        if let Some((server, name)) = line.strip_prefix("accept ").and_then(|rest| rest.split_once(' ')) {
+            return self.accept(server, name.trim()).await;
         }
         let at = line.find(['>', '<', '!']).ok_or("not a step")?;
         let (name, rest) = line.split_at(at);
@@ -91,6 +113,22 @@ impl Player {
             self.sockets.insert(name.to_owned(), Socket { stream, buffer: Vec::new() });
         }
         self.sockets.get_mut(name).ok_or_else(|| "no socket".to_owned())
+    }
+
+    async fn listen(&mut self, name: &str) -> Result<(), String> {
+        let server = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        let port = server.local_addr().map_err(|error| error.to_string())?.port();
+        self.names.insert(format!("{name}.port"), port.to_string());
+        self.servers.insert(name.to_owned(), server);
+        Ok(())
+    }
+
+    async fn accept(&mut self, server: &str, name: &str) -> Result<(), String> {
+        let server = self.servers.get(server).ok_or("no such server")?;
+        let accepted = tokio::time::timeout(PATIENCE, server.accept()).await.map_err(|_| "nobody came")?;
+        let (stream, _) = accepted.map_err(|error| error.to_string())?;
+        self.sockets.insert(name.to_owned(), Socket { stream, buffer: Vec::new() });
+        Ok(())
     }
 
     async fn send(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
@@ -150,7 +188,7 @@ impl Player {
         let mut rest = text;
         while let Some((before, name, after)) = placeholder(rest) {
             out.push_str(before);
-            out.push_str(self.names.get(name).ok_or_else(|| format!("nothing captured as {name}"))?);
+            out.push_str(&known(name, &self.names).ok_or_else(|| format!("nothing captured as {name}"))?);
             rest = after;
         }
         out.push_str(rest);
@@ -177,6 +215,16 @@ impl Socket {
                 return Err(format!("closed; before that came: {:?}", String::from_utf8_lossy(&self.buffer)));
             }
         }
+    }
+}
+
+/// What a name stands for: what was captured, or what follows from it.
+fn known(name: &str, names: &BTreeMap<String, String>) -> Option<String> {
+    match name.strip_suffix(".b32") {
+        Some(base) => {
+            names.get(base).and_then(|text| Destination::from_base64(text).ok()).map(|found| found.b32())
+        }
+        None => names.get(name).cloned(),
     }
 }
 
@@ -209,8 +257,8 @@ pub fn matches(pattern: &str, line: &str, names: &mut BTreeMap<String, String>) 
         Some((name, length)) => (name, Some(length.parse::<usize>().map_err(|_| "bad length")?)),
         None => (name, None),
     };
-    let value = match names.get(name) {
-        Some(known) => known.clone(),
+    let value = match known(name, names) {
+        Some(known) => known,
         None => {
             let stop = after.chars().next().filter(|c| *c != '{');
             rest.split(|c| c == ' ' || Some(c) == stop).next().unwrap_or_default().to_owned()

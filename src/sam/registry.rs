@@ -165,6 +165,7 @@ pub(super) struct Entry {
     pub(super) hash: DestHash,
     pub(super) from_port: u16,
     pub(super) to_port: u16,
+    pub(super) connect_timeout_ms: Option<u32>,
     pub(super) created: Instant,
     /// Cancelled when the session ends: streams, accepts and forwards of it watch this.
     pub(super) ended: CancellationToken,
@@ -193,6 +194,7 @@ impl Entry {
             hash,
             from_port: request.from_port,
             to_port: request.to_port,
+            connect_timeout_ms: request.connect_timeout_ms,
             created: Instant::now(),
             ended: CancellationToken::new(),
             session: OnceLock::new(),

@@ -83,7 +83,9 @@ pub struct Limits {
     pub session_timeout: Duration,
     /// Time for a name look-up. Default 30 s.
     pub lookup_timeout: Duration,
-    /// Time for a connect in all. Default 75 s.
+    /// Time for a peer to answer a connect, unless the client asks for another. Default 60 s.
+    pub answer_timeout: Duration,
+    /// Time for a connect in all, look-up included. Default 75 s.
     pub connect_timeout: Duration,
     /// Permits `STREAM FORWARD` to any address, not only loopback and the client's own. Default false.
     pub forward_anywhere: bool,
@@ -104,6 +106,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(300),
             session_timeout: Duration::from_secs(300),
             lookup_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(75),
             forward_anywhere: false,
         }

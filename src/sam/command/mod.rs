@@ -9,6 +9,7 @@ mod stream;
 mod suggest;
 mod version;
 
+pub(super) use stream::connect_timeout_ms;
 pub use stream::{AcceptRequest, ConnectRequest, ForwardRequest};
 pub use version::{Hello, Version};
 

@@ -19,6 +19,8 @@ pub struct ConnectRequest {
     pub from_port: Option<u16>,
     /// The peer's port; the session's if absent.
     pub to_port: Option<u16>,
+    /// How long the peer may take to answer, in milliseconds, 1000-75000; the session's if absent.
+    pub timeout_ms: Option<u32>,
 }
 
 impl fmt::Debug for ConnectRequest {
@@ -40,8 +42,15 @@ impl ConnectRequest {
             silent,
             from_port: port(params, "FROM_PORT").map_err(|message| refuse(&message))?,
             to_port: port(params, "TO_PORT").map_err(|message| refuse(&message))?,
+            timeout_ms: connect_timeout_ms(params),
         })
     }
+}
+
+/// Reads how long a connect may take, for a session or for one connect; rubbish counts as absent.
+pub(in crate::sam) fn connect_timeout_ms(params: &Params) -> Option<u32> {
+    let ms: i64 = params.get("i2p.streaming.connectTimeout")?.parse().ok()?;
+    u32::try_from(ms.clamp(1000, 75_000)).ok()
 }
 
 /// `STREAM ACCEPT`

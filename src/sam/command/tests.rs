@@ -113,7 +113,7 @@ fn stream_commands_check_what_the_line_alone_can_tell() {
         panic!("no CONNECT");
     };
     assert_eq!((request.id.as_str(), request.destination.as_str(), request.silent), ("x", "d==", true));
-    assert_eq!((request.from_port, request.to_port), (None, Some(80)));
+    assert_eq!((request.from_port, request.to_port, request.timeout_ms), (None, Some(80), None));
     let Command::Forward(request) = parse("STREAM FORWARD ID=x PORT=65535 HOST=::1 SILENT") else {
         panic!("no FORWARD")
     };

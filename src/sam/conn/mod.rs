@@ -213,6 +213,7 @@ impl Conn {
 
     /// Does what a line says.
     async fn obey(&mut self, line: &[u8]) -> io::Result<Flow> {
+        tracing::trace!(peer = %self.peer, line = %Line::new(line).redacted(), "SAM client says");
         let command = match Command::parse(line) {
             Ok(None) => return Ok(Flow::Next),
             Ok(Some(command)) => command,
@@ -285,6 +286,7 @@ impl Conn {
 
     /// Writes one reply, all at once.
     async fn say(&mut self, reply: &str) -> io::Result<()> {
+        tracing::trace!(peer = %self.peer, line = %Line::new(reply.as_bytes()).redacted(), "SAM bridge says");
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(reply.as_bytes())).await {
             Ok(result) => result,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -46,10 +47,13 @@ impl Conn {
         request: &ConnectRequest,
     ) -> Result<BoxedStream, Failure> {
         let limit = self.shared.limits.connect_timeout;
+        let asked =
+            request.timeout_ms.or(entry.connect_timeout_ms).map(|ms| Duration::from_millis(ms.into()));
+        let answer = asked.unwrap_or(self.shared.limits.answer_timeout);
         let options = ConnectOptions {
             from_port: request.from_port.unwrap_or(entry.from_port),
             to_port: request.to_port.unwrap_or(entry.to_port),
-            timeout: limit,
+            timeout: answer.min(limit),
         };
         let refuse = |code, explain: &str| Err(Failure::new(code, explain));
         let attempt = match Name::parse(&request.destination) {

@@ -5,7 +5,7 @@
 //! ignored, because clients send what other routers know. Options of SAM itself are checked and refused.
 //! Spec: SAMv3 `SESSION CREATE`, I2CP "Client Options".
 
-use super::command::port;
+use super::command::{connect_timeout_ms, port};
 use super::keys::PrivateKeys;
 use super::parse::Params;
 
@@ -69,6 +69,8 @@ pub struct CreateRequest {
     pub from_port: u16,
     /// Default of the peer's port.
     pub to_port: u16,
+    /// Default of how long a peer may take to answer a connect, in milliseconds.
+    pub connect_timeout_ms: Option<u32>,
 }
 
 impl CreateRequest {
@@ -96,6 +98,7 @@ impl CreateRequest {
             signature_type: params.filled("SIGNATURE_TYPE").map(str::to_owned),
             from_port: port(params, "FROM_PORT")?.unwrap_or(0),
             to_port: port(params, "TO_PORT")?.unwrap_or(0),
+            connect_timeout_ms: connect_timeout_ms(params),
         })
     }
 }
@@ -270,7 +273,7 @@ impl StreamingOptions {
             message_size_max: word("maxMessageSize", 512, 32_768),
             resends_max: word("maxResends", 1, 30).and_then(|n| u8::try_from(n).ok()),
             rto_initial_ms: number("initialRTO", 100, 60_000),
-            connect_timeout_ms: number("connectTimeout", 1000, 75_000),
+            connect_timeout_ms: connect_timeout_ms(params),
             inactivity_timeout_ms: number("inactivityTimeout", 0, u32::MAX),
             answer_pings: flag(params, "i2p.streaming.answerPings"),
             // Zero and less mean "no limit of the client's own".

@@ -172,6 +172,18 @@ fn values_never_show_in_debug_output() {
 }
 
 #[test]
+fn lines_in_logs_show_neither_keys_nor_passwords() {
+    let key = "k".repeat(900);
+    let shown =
+        Line::new(format!("session create DESTINATION={key} PASSWORD=secret ID=a {key} {key}=x").as_bytes())
+            .redacted();
+    assert_eq!(
+        shown,
+        "session create DESTINATION=kkkkkkkkkkkk.. PASSWORD=.. ID=a kkkkkkkkkkkk.. kkkkkkkkkkkk..=x"
+    );
+}
+
+#[test]
 fn an_echoed_first_word_is_harmless() {
     assert_eq!(Line::new(b" fo\"o\\ x").domain().as_deref(), Some("FOO"));
     assert_eq!(Line::new(b"\xff\xfe x").domain().as_deref(), Some("UNKNOWN"));

@@ -143,6 +143,28 @@ impl<'a> Line<'a> {
         text.get(end..).unwrap_or_default()
     }
 
+    /// The line for logs: long words, which may be keys, cut to twelve characters, passwords left out.
+    pub fn redacted(&self) -> String {
+        const LONG: usize = 48;
+        let text = String::from_utf8_lossy(self.bytes);
+        let words = text.split_ascii_whitespace().map(|word| {
+            let (key, value) = word.split_once('=').unwrap_or(("", word));
+            let equals = if key.is_empty() { "" } else { "=" };
+            if key.eq_ignore_ascii_case("PASSWORD") {
+                return format!("{key}=..");
+            }
+            let cut = |text: &str| {
+                if text.len() > LONG {
+                    text.chars().take(12).collect::<String>() + ".."
+                } else {
+                    text.to_owned()
+                }
+            };
+            cut(key) + equals + &cut(value)
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Reads the whole line. `Ok(None)` is a blank line.
     ///
     /// # Errors

@@ -140,6 +140,15 @@ async fn the_id_can_be_used_again_right_after_the_close() {
 
 #[tokio::test]
 async fn a_storm_of_closes_leaves_nothing_behind() {
+    storm().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_on_many_threads_leaves_nothing_behind() {
+    storm().await;
+}
+
+async fn storm() {
     let bridge = Bridge::with(|limits| limits.session_burst = 100).await;
     for round in 0..5 {
         let (owner, destination) = bridge.session("storm").await;

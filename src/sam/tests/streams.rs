@@ -23,6 +23,15 @@ fn half_close(client: &Client) {
 
 #[tokio::test]
 async fn both_ways_at_once_every_byte_arrives_and_nothing_is_cut_at_the_close() {
+    both_ways().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_holds_on_many_threads() {
+    both_ways().await;
+}
+
+async fn both_ways() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     let (connect, accept) = bridge.pair("a", &destination).await;
