@@ -17,6 +17,8 @@ const WINDOW_INITIAL: f64 = 10.0;
 const WINDOW_MIN: f64 = 4.0;
 /// Window towards a peer that has not shown yet that it can take more.
 const WINDOW_CAUTIOUS: u32 = 128;
+/// Below what we keep ourselves, and what i2pd keeps with its largest window.
+const SPAN_MAX: u32 = 508;
 const GAIN_STARTUP: f64 = 2.0 / std::f64::consts::LN_2;
 const GAIN_WINDOW: f64 = 2.0;
 /// A queue this short is nobody's concern, while an estimate below the scheduling noise of a machine starves the path.
@@ -55,6 +57,8 @@ pub(crate) struct AckFacts {
     pub(crate) acked: u32,
     /// Packets newly found lost.
     pub(crate) lost: u32,
+    /// Packets that had been called lost and arrived after all.
+    pub(crate) spurious: u32,
     /// Packets in flight before this ack.
     pub(crate) in_flight_before: u32,
     /// Packets in flight now.
@@ -89,6 +93,8 @@ pub(crate) struct Control {
     full_rate: f64,
     full_rounds: u32,
     calm_packets: u64,
+    /// Rounds at the ceiling without congestion.
+    calm_rounds: u32,
 }
 
 impl Control {
@@ -114,6 +120,7 @@ impl Control {
             full_rate: 0.0,
             full_rounds: 0,
             calm_packets: 0,
+            calm_rounds: 0,
         }
     }
 
@@ -127,6 +134,11 @@ impl Control {
         let bound =
             self.window.min(self.ceiling).min(f64::from(self.cap)).max(WINDOW_MIN.min(f64::from(self.cap)));
         to_u32(bound)
+    }
+
+    /// Most numbers between the oldest packet without an ack and the newest: peers keep so many out of order.
+    pub(crate) fn span_max(&self) -> u32 {
+        self.cap.saturating_mul(2).min(SPAN_MAX)
     }
 
     /// Time between two packets; zero while nothing is known of the path.
@@ -188,7 +200,7 @@ impl Control {
     pub(crate) fn on_ack(&mut self, now: Mono, facts: &AckFacts, rtt: &mut Rtt) {
         self.delivered = self.delivered.saturating_add(u64::from(facts.acked));
         self.round_acked = self.round_acked.saturating_add(facts.acked);
-        self.round_lost = self.round_lost.saturating_add(facts.lost);
+        self.round_lost = self.round_lost.saturating_add(facts.lost).saturating_sub(facts.spurious);
         if let Some(r) = facts.rtt {
             self.round_least = Some(self.round_least.map_or(r, |l| l.min(r)));
         }
@@ -209,9 +221,16 @@ impl Control {
 
     fn raise_cap(&mut self, acked: u32) {
         self.calm_packets = self.calm_packets.saturating_add(u64::from(acked));
-        if self.cap < self.cap_max && self.calm_packets > u64::from(self.cap) * 6 {
+        if self.cap < self.cap_max && self.calm_packets > u64::from(self.cap) * 4 {
+            let was_short = self.round_peak.saturating_mul(10) >= self.cap.saturating_mul(9);
             self.cap = self.cap.saturating_mul(2).min(self.cap_max);
             self.calm_packets = 0;
+            // The cap, not the path, was what held the stream: look for the path's rate once more.
+            if was_short && self.ceiling.is_infinite() {
+                self.mode = Mode::Startup;
+                self.full_rate = self.rate();
+                self.full_rounds = 0;
+            }
         }
     }
 
@@ -259,7 +278,9 @@ impl Control {
         let (acked, lost) = (f64::from(self.round_acked), f64::from(self.round_lost));
         let loss = lost / (acked + lost).max(1.0);
         let slower = match (self.round_least, rtt.least()) {
-            (Some(round), Some(least)) => round > least * 5 / 4 + Duration::from_millis(5),
+            (Some(round), Some(least)) => {
+                round > least * 5 / 4 + rtt.variation() * 2 + Duration::from_millis(5)
+            }
             _ => false,
         };
         let congested = self.round_lost >= 3 && (loss > LOSS_ALONE || (slower && loss > LOSS_WITH_DELAY));
@@ -267,8 +288,12 @@ impl Control {
         if congested {
             self.ceiling = (peak.min(self.ceiling) * BACK_OFF).max(WINDOW_MIN);
             self.full_rounds = self.full_rounds.max(3);
+            self.calm_rounds = 0;
         } else if self.ceiling.is_finite() && peak >= self.ceiling * 0.8 {
-            self.ceiling += (self.ceiling / 16.0).max(1.0);
+            // Carefully at first, then faster: what was congested then need not be now.
+            self.calm_rounds = self.calm_rounds.saturating_add(1);
+            let step = f64::from(1u32 << (self.calm_rounds / 4).min(3)) / 16.0;
+            self.ceiling += (self.ceiling * step).max(1.0);
             if self.ceiling > f64::from(self.cap_max) {
                 self.ceiling = f64::INFINITY;
             }

@@ -393,11 +393,8 @@ impl Connection {
         } else if due(self.probe_at) {
             self.probe_at = None;
             self.probed = true;
-            if self.choked || self.send.unsent() == 0 {
-                self.credit += u32::from(self.send.lose_last());
-            } else {
-                self.credit += 1;
-            }
+            // The oldest: it may be all that the peer waits for, and its ack tells of the others as well as any.
+            self.credit += u32::from(self.send.lose_first());
         }
     }
 

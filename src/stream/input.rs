@@ -151,6 +151,7 @@ impl Connection {
             self.rtt.sample(now.mono, rtt);
         }
         facts.lost = self.find_losses(now.mono);
+        facts.spurious = acked.spurious;
         facts.in_flight = self.send.in_flight();
         self.control.on_ack(now.mono, &facts, &mut self.rtt);
         self.stats.bytes_acked += acked.bytes as u64;

@@ -104,7 +104,7 @@ impl Connection {
         {
             return None;
         }
-        if self.choked && self.credit == 0 {
+        if (self.choked && self.credit == 0) || self.send.span() >= self.control.span_max() {
             return None;
         }
         let unsent = self.send.unsent();

@@ -56,7 +56,6 @@ impl RecvBuffer {
         }
         let distance = sequence - self.next;
         if distance >= AHEAD_MAX {
-            self.choking = true;
             return Insert::Refused;
         }
         if distance == 0 {
@@ -75,7 +74,6 @@ impl RecvBuffer {
             return Insert::Duplicate;
         }
         if self.ahead_bytes.saturating_add(payload.len()) > BYTES_MAX {
-            self.choking = true;
             return Insert::Refused;
         }
         if self.ahead.len() <= slot {

@@ -50,6 +50,11 @@ impl Rtt {
         self.smoothed
     }
 
+    /// How far round trips scatter.
+    pub(crate) const fn variation(&self) -> Duration {
+        self.variation
+    }
+
     /// Smoothed round trip, or what we assume before the first sample.
     pub(crate) fn smoothed_or_guess(&self) -> Duration {
         self.smoothed.unwrap_or(Duration::from_secs(1))

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) const UNSENT_MAX: usize = 256 * 1024;
 /// Packets sent later that make one lost when they are acknowledged.
 const REORDER_PACKETS: u64 = 3;
-const REORDER_PACKETS_MAX: u64 = 64;
+const REORDER_PACKETS_MAX: u64 = 512;
 /// Streams end before this number: some peers count with 31 bits.
 const SEQUENCE_MAX: u32 = 0x7fff_0000;
 
@@ -157,6 +157,11 @@ impl SendBuffer {
     /// Packets in flight.
     pub(crate) const fn in_flight(&self) -> u32 {
         self.in_flight
+    }
+
+    /// Numbers from the oldest packet without an ack to the next new one: what the peer has to keep in order.
+    pub(crate) fn span(&self) -> u32 {
+        self.sent.front().map_or(0, |s| self.next.saturating_sub(s.sequence))
     }
 
     /// Whether every numbered packet was acknowledged.
@@ -326,7 +331,7 @@ impl SendBuffer {
         }
         if out.spurious > 0 {
             self.reorder_packets = (self.reorder_packets * 2).min(REORDER_PACKETS_MAX);
-            self.reorder_eighths = (self.reorder_eighths + 1).min(8);
+            self.reorder_eighths = (self.reorder_eighths + 1).min(16);
         }
         out.facts.in_flight = self.in_flight;
         out
@@ -377,19 +382,9 @@ impl SendBuffer {
         self.in_flight = 0;
     }
 
-    /// Calls the oldest packet in flight lost, to probe a peer that has choked us.
+    /// Calls the oldest packet in flight lost, so that it is sent again as a probe. Answers whether there was one.
     pub(crate) fn lose_first(&mut self) -> bool {
         let Some(sent) = self.sent.iter_mut().find(|s| s.state == State::Flying) else { return false };
-        sent.state = State::Lost;
-        sent.suspected = false;
-        self.lost.push_front(sent.sequence);
-        self.in_flight = self.in_flight.saturating_sub(1);
-        true
-    }
-
-    /// Calls the last packet in flight lost, so that it is sent again as a probe. Answers whether there was one.
-    pub(crate) fn lose_last(&mut self) -> bool {
-        let Some(sent) = self.sent.iter_mut().rev().find(|s| s.state == State::Flying) else { return false };
         sent.state = State::Lost;
         sent.suspected = false;
         self.lost.push_front(sent.sequence);

@@ -17,11 +17,14 @@ use crate::wire::{DestHash, Destination, OfflineSignature, StreamPacket};
 use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Resets, pongs and late acks that wait to be polled.
 const REPLIES_MAX: usize = 256;
 /// Packets that a stream may send before it is the next one's turn.
 const TURN: u32 = 16;
+/// Earliest time for a timer to go off again.
+const OVERDUE: Duration = Duration::from_millis(1);
 /// Ports with a listener of their own.
 const LISTENERS_MAX: usize = 1024;
 
@@ -359,7 +362,8 @@ impl Table {
             self.forget(now, id);
             return;
         }
-        match slot.conn.deadline() {
+        // What is overdue waits for a packet to be polled; a timer in the past would only spin.
+        match slot.conn.deadline().map(|at| if at <= now { now + OVERDUE } else { at }) {
             Some(at) if slot.armed.is_none_or(|armed| at < armed) => {
                 slot.armed = Some(at);
                 self.timers.set(id, at);

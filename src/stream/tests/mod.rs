@@ -1,1 +1,9 @@
 // SPDX-License-Identifier: MIT
+//! Pairs of tables over a simulated path, with a clock moved by hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod closing;
+mod flow;
+mod goodput;
+mod hostile;
+mod world;

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+use super::world::*;
+use crate::stream::{CloseReason, Config, ConnectOptions};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn open(seed: u64, path: Path) -> (World, crate::stream::StreamId, crate::stream::StreamId) {
+    let mut w = World::new(seed, path);
+    let id = w.connect(App::default());
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].connected && !w.sides[1].apps.is_empty()));
+    w.run_for(Duration::from_secs(1));
+    let other = w.served();
+    (w, id, other)
+}
+
+#[test]
+fn a_close_delivers_everything_first() {
+    for (seed, loss) in [(1, 0), (2, 50), (3, 200)] {
+        let mut w = World::new(seed, Path { loss, ..Path::clean(80) });
+        w.sides[1].server = |app| app.closes = Closes::AfterPeer;
+        let data = noise(seed, 300_000);
+        let id = w.connect(App { outgoing: data.clone(), closes: Closes::WhenWritten, ..App::default() });
+        assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())), "loss {loss}");
+        let other = w.served();
+        assert_eq!(w.app(1, other).received, data);
+        assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+        assert_eq!(w.app(1, other).closed, Some(CloseReason::Graceful));
+    }
+}
+
+#[test]
+fn both_sides_may_close_at_once() {
+    let (mut w, id, other) = open(4, Path::clean(100));
+    let now = w.now;
+    w.sides[0].table.close(now, id);
+    w.sides[1].table.close(now, other);
+    w.app(0, id).gone = true;
+    w.app(1, other).gone = true;
+    assert!(w.run(Duration::from_secs(5), |w| w.sides.iter().all(|s| s.table.is_empty())));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+    assert_eq!(w.app(1, other).closed, Some(CloseReason::Graceful));
+    assert!(!w.kinds.contains_key(&(0, "reset")) && !w.kinds.contains_key(&(1, "reset")));
+}
+
+#[test]
+fn a_half_closed_stream_still_gets_its_answer() {
+    let (mut w, id, other) = open(5, Path::clean(100));
+    let now = w.now;
+    w.app(0, id).outgoing = b"request".to_vec();
+    w.app(0, id).closes = Closes::HalfThenFull;
+    assert!(w.run(LONG, |w| w.sides[1].apps[&other].received == b"request"));
+    // No CLOSE goes out while the answer may still come, for i2pd would drop it.
+    w.app(1, other).outgoing = noise(5, 500_000);
+    w.app(1, other).closes = Closes::WhenWritten;
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].received.len() > 400_000));
+    assert_eq!(w.kinds.get(&(0, "close")), None);
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].remote_closed));
+    assert_eq!(w.app(0, id).received, noise(5, 500_000));
+    assert!(w.run(Duration::from_secs(5), |w| w.sides.iter().all(|s| s.table.is_empty())));
+    assert!(w.now.mono > now.mono);
+}
+
+#[test]
+fn a_peer_that_waits_for_the_end_gets_it_after_the_linger() {
+    let (mut w, id, other) = open(6, Path::clean(100));
+    w.app(0, id).outgoing = b"all there is".to_vec();
+    w.app(0, id).closes = Closes::HalfThenFull;
+    let start = w.now.mono;
+    assert!(w.run(LONG, |w| w.sides[1].apps[&other].remote_closed));
+    let took = w.now.mono.since(start);
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(2), "{took:?}");
+    // And the other direction is still open.
+    w.app(1, other).outgoing = noise(6, 100_000);
+    w.app(1, other).closes = Closes::AfterPeer;
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].received.len() == 100_000));
+    assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+}
+
+#[test]
+fn a_reset_ends_both_sides_after_what_came_before() {
+    for proven in [true, false] {
+        let (mut w, id, other) = open(7, Path::clean(100));
+        w.proven = proven;
+        w.app(1, other).asleep = true;
+        w.app(0, id).outgoing = noise(7, 10_000);
+        w.run_for(Duration::from_secs(2));
+        let now = w.now;
+        w.sides[0].table.reset(now, id);
+        w.app(0, id).gone = true;
+        assert!(w.run(Duration::from_secs(2), |w| w.sides[1].apps[&other].closed.is_some()));
+        assert_eq!(w.app(1, other).closed, Some(CloseReason::ResetByPeer));
+        w.app(1, other).asleep = false;
+        w.work(1);
+        assert_eq!(w.app(1, other).received, noise(7, 10_000));
+        assert!(w.sides[1].table.is_finished(other));
+        let now = w.now;
+        w.sides[1].table.close(now, other);
+        w.work(1);
+        assert!(w.sides.iter().all(|s| s.table.is_empty()));
+    }
+}
+
+#[test]
+fn closing_before_anything_was_sent_leaves_nothing_behind() {
+    let mut w = World::new(8, Path::clean(100));
+    let to = w.hash(1);
+    let now = w.now;
+    let id = w.sides[0].table.connect(now, to, PORTS, ConnectOptions::default()).unwrap();
+    w.sides[0].table.close(now, id);
+    w.run_for(Duration::from_secs(1));
+    assert!(w.sides.iter().all(|s| s.table.is_empty()));
+    // While the SYN is under way.
+    let id = w.connect(App::default());
+    let now = w.now;
+    w.sides[0].table.close(now, id);
+    w.app(0, id).gone = true;
+    w.run_for(Duration::from_secs(200));
+    assert_eq!(w.sides[1].incoming.len(), 1);
+    assert!(w.sides.iter().all(|s| s.table.is_empty()));
+}
+
+#[test]
+fn data_and_close_before_the_answer_are_delivered() {
+    let mut w = World::new(9, Path::clean(300));
+    w.sides[1].server = |app| app.closes = Closes::AfterPeer;
+    let id = w.connect(App { outgoing: noise(9, 5000), closes: Closes::WhenWritten, ..App::default() });
+    assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())));
+    let other = w.served();
+    assert_eq!(w.app(1, other).received, noise(9, 5000));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+}
+
+#[test]
+fn an_unanswered_syn_times_out() {
+    let mut w = World::new(10, Path::clean(100));
+    w.cut = true;
+    let id = w.connect(App::default());
+    let start = w.now.mono;
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].closed.is_some()));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::ConnectTimeout));
+    assert_eq!(w.now.mono.since(start), Duration::from_secs(60));
+    assert!((6..=12).contains(&w.sent[0]), "{} SYNs", w.sent[0]);
+}
+
+#[test]
+fn a_peer_without_listener_refuses() {
+    for proven in [true, false] {
+        let mut w = World::new(11, Path::clean(100));
+        w.proven = proven;
+        w.sides[1].table.unlisten(0);
+        w.sides[1].table.listen(81);
+        let id = w.connect(App::default());
+        assert!(w.run(Duration::from_secs(1), |w| w.sides[0].apps[&id].closed.is_some()));
+        assert_eq!(w.app(0, id).closed, Some(CloseReason::ResetByPeer));
+        w.sides[1].table.listen(80);
+        let id = w.connect(App::default());
+        assert!(w.run(Duration::from_secs(1), |w| w.sides[0].apps[&id].connected));
+    }
+}
+
+#[test]
+fn waiting_streams_are_held_and_then_reset_and_their_number_is_bounded() {
+    let mut w = World::new(12, Path::clean(10));
+    w.sides[1].accepts = false;
+    let ids: Vec<_> = (0..70).map(|_| w.connect(App { outgoing: vec![1; 3000], ..App::default() })).collect();
+    w.run_for(Duration::from_secs(1));
+    let refused =
+        ids.iter().filter(|id| w.sides[0].apps[id].closed == Some(CloseReason::ResetByPeer)).count();
+    assert_eq!(refused, 6, "the newest are refused");
+    let first = w.sides[1].incoming[0];
+    assert!(w.sides[1].table.accept(first));
+    assert_eq!(w.sides[1].table.readable(first), 3000);
+    w.run_for(Duration::from_secs(70));
+    assert_eq!(w.sides[1].table.len(), 1);
+    assert_eq!(w.sides[0].apps.values().filter(|a| a.closed.is_none()).count(), 1);
+    assert!(!w.sides[1].table.accept(w.sides[1].incoming[1]));
+}
+
+#[test]
+fn limits_of_the_client_refuse_further_streams() {
+    let config = Config { per_peer_limits: [3, 0, 0], ..Config::default() };
+    let mut w = World::with(13, Path::clean(10), config);
+    let ids: Vec<_> = (0..5).map(|_| w.connect(App::default())).collect();
+    w.run_for(Duration::from_secs(1));
+    assert_eq!(ids.iter().filter(|id| w.sides[0].apps[id].connected).count(), 3);
+    w.run_for(Duration::from_secs(60));
+    let id = w.connect(App::default());
+    assert!(w.run(Duration::from_secs(1), |w| w.sides[0].apps[&id].connected));
+}
+
+#[test]
+fn a_closed_peer_that_goes_on_is_told() {
+    let (mut w, id, other) = open(14, Path::clean(50));
+    let now = w.now;
+    w.sides[1].table.close(now, other);
+    w.app(1, other).gone = true;
+    w.app(0, id).outgoing = noise(1, 1 << 20);
+    assert!(w.run(Duration::from_secs(30), |w| w.sides[0].apps[&id].closed.is_some()));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::ResetByPeer));
+}
+
+#[test]
+fn ten_thousand_streams_leave_no_trace() {
+    let mut w =
+        World::with(15, Path::clean(1), Config { syn_per_peer: (100_000, 100_000), ..Config::default() });
+    w.sides[1].server = |app| app.closes = Closes::AfterPeer;
+    for n in 0..300u64 {
+        let id = w.connect(App { outgoing: noise(n, 10), closes: Closes::WhenWritten, ..App::default() });
+        assert!(w.run(LONG, |w| w.sides[0].table.is_empty()), "{n}");
+        assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+        w.sides[0].apps.clear();
+        w.sides[1].apps.clear();
+    }
+    w.run_for(Duration::from_secs(120));
+    assert!(w.sides.iter().all(|s| s.table.is_empty() && s.table.poll_timeout().is_none()));
+}
