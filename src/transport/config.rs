@@ -35,6 +35,9 @@ pub struct TransportConfig {
     pub accepts_per_second: u32,
     /// New connections at once from one address. Default 20.
     pub accepts_burst: u32,
+    /// Transit to a peer is dropped when its queue has not moved for so long, and more and more of it from half of that
+    /// on. Default 250 ms; on a test network at least 2 s, since there it is the machine that is slow and not the peer.
+    pub transit_wait: Duration,
     /// Time for a TCP connection to be made. Default 6 s.
     pub connect_timeout: Duration,
 }
@@ -54,12 +57,18 @@ impl Default for TransportConfig {
             pending_per_subnet: 64,
             accepts_per_second: 5,
             accepts_burst: 20,
+            transit_wait: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(6),
         }
     }
 }
 
 impl TransportConfig {
+    /// [`Self::transit_wait`] as it applies.
+    pub(crate) fn transit_wait(&self) -> Duration {
+        self.transit_wait.max(if self.test_network { Duration::from_secs(2) } else { Duration::ZERO })
+    }
+
     /// The address to bind a connection to `remote` to.
     pub(crate) fn outgoing_from(&self, remote: SocketAddr) -> Option<IpAddr> {
         let family = self.published.iter().find(|a| a.is_ipv4() == remote.is_ipv4());

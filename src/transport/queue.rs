@@ -19,12 +19,7 @@ use std::time::Duration;
 pub(crate) const BYTES_MAX: usize = 256 * 1024;
 /// Of those, what transit may use: a quarter is kept for our own traffic.
 const TRANSIT_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
-/// Waiting time of the oldest message at which transit starts to be dropped, and at which all of it is.
-const EARLY: Duration = Duration::from_millis(125);
-const LATE: Duration = Duration::from_millis(250);
-/// Transit that waited so long is not sent any more.
-const TRANSIT_STALE: Duration = Duration::from_millis(500);
-/// Nor is anything else that waited so long.
+/// What waited so long is not sent any more, whatever it is.
 const STALE: Duration = Duration::from_secs(5);
 /// Messages that may wait until a connection is there.
 pub(crate) const DIALLING_MAX: usize = 32;
@@ -78,6 +73,9 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     metrics: Arc<TransportMetrics>,
+    /// Waiting time of the oldest message at which all transit is dropped. Half of it: it starts to be. Twice: transit
+    /// that is in the queue is not sent any more. (`TransportConfig::transit_wait`)
+    late: Duration,
 }
 
 impl Shared {
@@ -101,8 +99,8 @@ impl fmt::Debug for PeerSender {
 }
 
 impl PeerSender {
-    pub(crate) fn new(metrics: Arc<TransportMetrics>) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::default(), metrics }) }
+    pub(crate) fn new(metrics: Arc<TransportMetrics>, transit_wait: Duration) -> Self {
+        Self { shared: Arc::new(Shared { state: Mutex::default(), metrics, late: transit_wait }) }
     }
 
     /// Queues `messages` and answers how many were dropped (each is counted by its reason).
@@ -111,9 +109,8 @@ impl PeerSender {
         let waker = {
             let mut state = self.shared.lock();
             for message in messages {
-                if let Err(reason) =
-                    state.push(now, Entry { message, class, since: now.mono }, &self.shared.metrics)
-                {
+                let entry = Entry { message, class, since: now.mono };
+                if let Err(reason) = state.push(now, entry, &self.shared) {
                     reason(&self.shared.metrics).inc();
                     dropped += 1;
                 }
@@ -195,7 +192,7 @@ impl PeerSender {
             let waited = now.mono.since(entry.since);
             if entry.is_expired(now) {
                 self.shared.metrics.dropped_expired.inc();
-            } else if waited > STALE || (entry.class == Class::Transit && waited > TRANSIT_STALE) {
+            } else if waited > STALE || (entry.class == Class::Transit && waited > 2 * self.shared.late) {
                 self.shared.metrics.dropped_stale.inc();
             } else {
                 taken += entry.bytes();
@@ -218,7 +215,7 @@ impl State {
         oldest.map_or(Duration::ZERO, |since| now.since(since))
     }
 
-    fn push(&mut self, now: Now, entry: Entry, metrics: &TransportMetrics) -> Result<(), Reason> {
+    fn push(&mut self, now: Now, entry: Entry, shared: &Shared) -> Result<(), Reason> {
         if self.closed {
             return Err(|m| &m.dropped_closed);
         }
@@ -230,14 +227,14 @@ impl State {
         }
         let bytes = entry.bytes();
         if entry.class == Class::Transit {
-            if self.active.is_some() && self.drop_early(now.mono) {
+            if self.active.is_some() && self.drop_early(now.mono, shared.late) {
                 return Err(|m| &m.dropped_late);
             }
             if self.transit_bytes + bytes > TRANSIT_BYTES_MAX || self.bytes + bytes > BYTES_MAX {
                 return Err(|m| &m.dropped_full);
             }
             self.transit_bytes += bytes;
-        } else if self.bytes + bytes > BYTES_MAX && !self.make_room(now, bytes, metrics) {
+        } else if self.bytes + bytes > BYTES_MAX && !self.make_room(now, bytes, &shared.metrics) {
             return Err(|m| &m.dropped_full);
         }
         self.bytes += bytes;
@@ -246,17 +243,17 @@ impl State {
         Ok(())
     }
 
-    /// Whether to drop this transit message: never below [`EARLY`], always above [`LATE`], in proportion between.
-    fn drop_early(&mut self, now: Mono) -> bool {
-        let waiting = self.waiting(now);
-        if waiting <= EARLY {
+    /// Whether to drop this transit message: never below half of `late`, always above it, in proportion between.
+    fn drop_early(&mut self, now: Mono, late: Duration) -> bool {
+        let (waiting, early) = (self.waiting(now), late / 2);
+        if waiting <= early {
             self.early_drop = 0;
             return false;
         }
-        if waiting >= LATE {
+        if waiting >= late {
             return true;
         }
-        let share = (waiting - EARLY).as_millis() * 1000 / (LATE - EARLY).as_millis();
+        let share = (waiting - early).as_millis() * 1000 / (late - early).as_millis().max(1);
         self.early_drop += u32::try_from(share).unwrap_or(1000);
         let drop = self.early_drop >= 1000;
         if drop {

@@ -29,7 +29,7 @@ const REQUESTS_MAX: usize = 1_024;
 const REPORTS_MAX: usize = 1_024;
 /// Commands to one connection; a handful in its life.
 const COMMANDS_MAX: usize = 16;
-/// Events that may wait for the router before the manager stops taking reports and connections.
+/// Events that may wait for the router before the manager takes nothing more in.
 const EVENTS_MAX: usize = 1_024;
 /// Pause after a failed accept: usually the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -198,7 +198,7 @@ impl<T: From<FromPeer> + Send + 'static> Manager<T> {
                     let now = shared.clock.now();
                     reports.drain(..).for_each(|report| self.on_report(now, report));
                 }
-                n = inputs.requests.recv_many(&mut requests, 64) => {
+                n = inputs.requests.recv_many(&mut requests, 64), if calm => {
                     if n == 0 {
                         return self.stop(inputs, &events).await; // nobody can ask for anything any more
                     }

@@ -19,7 +19,7 @@ fn messages(ids: std::ops::Range<u32>, bytes: usize) -> Vec<I2np> {
 
 fn sender() -> (PeerSender, Arc<TransportMetrics>) {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone());
+    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250));
     sender.attach(CONN);
     (sender, metrics)
 }
@@ -118,7 +118,7 @@ fn expired_messages_make_room_before_transit_does() {
 #[test]
 fn while_dialling_32_messages_wait_and_nobody_takes() {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone());
+    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250));
     assert_eq!(sender.push(now(), messages(0..40, 10), Class::Own), 8);
     assert_eq!(metrics.dropped_dialling.get(), 8);
     assert!(take(&sender, now(), 10_000).is_empty());
