@@ -26,6 +26,9 @@ use crate::wire::{MessageId, RouterHash, TunnelId};
 /// The plane keeps our tunnels this much longer than their owners use them.
 const PLANE_GRACE_MS: u64 = 60_000;
 
+/// A pool whose tunnel helps with a build, and that tunnel.
+type Via = (PoolId, Option<TunnelKey>);
+
 /// A build under way, or one that is late.
 #[derive(Debug)]
 pub(super) struct OwnBuild {
@@ -40,8 +43,8 @@ pub(super) struct OwnBuild {
     tag: Option<[u8; 8]>,
     /// The router that the request went to by transport.
     pub(super) direct: Option<RouterHash>,
-    /// The pool whose tunnel carries the request or the reply.
-    via: PoolId,
+    /// The pool whose tunnel carries the request or the reply, and that tunnel.
+    via: Via,
     sent: Mono,
     pub(super) late: bool,
 }
@@ -175,7 +178,7 @@ impl Builder {
         let (direct, via) = match way {
             Way::Direct => {
                 self.plane(PlaneInput::Send { to: gateway.hash, message: build });
-                (Some(gateway.hash), id)
+                (Some(gateway.hash), (id, None))
             }
             Way::Tunnel(owner, handle) => {
                 // make_request has sealed a record for this key, so it is not of low order.
@@ -183,7 +186,7 @@ impl Builder {
                     let messages = vec![(Delivery::Router(gateway.hash), garlic)];
                     self.plane(PlaneInput::Out { handle, messages });
                 }
-                (None, owner)
+                (None, (owner, Some(TunnelKey::Outbound(handle))))
             }
         };
         self.note_started(
@@ -250,7 +253,7 @@ impl Builder {
     /// The inbound tunnel through which an outbound build is answered. One that begins at the endpoint itself comes
     /// last: that router would see both tunnels, and i2pd 2.45 leaves such a reply lying in its gateway until more
     /// comes the same way.
-    fn reply_tunnel(&mut self, now: Now, id: PoolId, endpoint: &RouterHash) -> Option<(PoolId, NextHop)> {
+    fn reply_tunnel(&mut self, now: Now, id: PoolId, endpoint: &RouterHash) -> Option<(Via, NextHop)> {
         let me = self.keys.hash;
         for (owner, elsewhere) in
             [(id, true), (PoolId::EXPLORATORY, true), (id, false), (PoolId::EXPLORATORY, false)]
@@ -259,13 +262,13 @@ impl Builder {
             let suits = |t: &Tunnel| !elsewhere || t.hops.first() != Some(endpoint);
             if let Some(tunnel) = pool.inbound.pick(now.mono, &mut self.rng, suits) {
                 let router = tunnel.hops.first().copied().unwrap_or(me);
-                return Some((owner, NextHop { router, tunnel: tunnel.id }));
+                return Some(((owner, Some(tunnel.key)), NextHop { router, tunnel: tunnel.id }));
             }
         }
         if !self.config.zero_hop_bootstrap {
             return None;
         }
-        Some((id, NextHop { router: me, tunnel: self.bootstrap_tunnel(now) }))
+        Some(((id, None), NextHop { router: me, tunnel: self.bootstrap_tunnel(now) }))
     }
 
     /// A zero-hop inbound tunnel that belongs to no pool and serves only build replies.
@@ -313,6 +316,7 @@ impl Builder {
             self.give_up(now, &build, BuildFailure::Tampered);
             return;
         };
+        self.helper_works(&build);
         for (hop, code) in build.hops.iter().zip(&codes) {
             let report = if *code == 0 { Report::BuildAgreed } else { Report::BuildRejected };
             self.actions.push_back(Action::Profile(*hop, report));
@@ -329,6 +333,19 @@ impl Builder {
                 self.metrics.builds_rejected.inc();
                 self.give_up(now, &build, BuildFailure::Rejected { by, code });
             }
+        }
+    }
+
+    /// An answered build is as good as a test of the tunnel that carried it.
+    fn helper_works(&mut self, build: &OwnBuild) {
+        let helper = match build.direction {
+            Direction::Inbound => Direction::Outbound,
+            Direction::Outbound => Direction::Inbound,
+        };
+        if let (owner, Some(key)) = build.via
+            && let Some(pool) = self.pools.get_mut(&owner)
+        {
+            pool.side_mut(helper).tested(key, true);
         }
     }
 
@@ -483,7 +500,7 @@ impl Builder {
         self.land(id, &build);
         self.note_failure(now, build.pool, build.direction, BuildFailure::TimedOut);
         // The loss may be that of the tunnel which carried the request or its reply.
-        self.suspect(now, build.via);
+        self.suspect(now, build.via.0);
         build.late = true;
         self.timers.set(Timer::Build(id), now.mono.after(Duration::from_millis(self.config.limits.late_ms)));
         self.builds.insert(id, build);

@@ -101,13 +101,14 @@ impl Builder {
         }
     }
 
-    /// Tells both tunnels of a pair and answers their hops. A loss counts against a tunnel only if the other one of the
-    /// pair is there and not itself known to be broken.
+    /// Tells both tunnels of a pair and answers their hops. A loss counts against a tunnel if the other one of the pair
+    /// is not known to be broken, or if there is no better one to test with: then the doubt falls on both, since a
+    /// broken tunnel that is believed in would swallow the builds that are to replace the other side.
     fn probe_outcome(&mut self, probe: &Probe, passed: bool) -> Vec<RouterHash> {
         let Some(pool) = self.pools.get_mut(&probe.pool) else { return Vec::new() };
         let sound = |tunnel: Option<&Tunnel>| tunnel.is_some_and(|t| !t.failed);
-        let out_sound = sound(pool.outbound.tunnel(probe.outbound));
-        let in_sound = sound(pool.inbound.tunnel(probe.inbound));
+        let out_sound = sound(pool.outbound.tunnel(probe.outbound)) || !pool.outbound.is_live();
+        let in_sound = sound(pool.inbound.tunnel(probe.inbound)) || !pool.inbound.is_live();
         let mut hops = Vec::new();
         for (direction, key, counts) in [
             (Direction::Outbound, probe.outbound, passed || in_sound),

@@ -434,6 +434,15 @@ fn the_last_tunnel_stays_until_another_stands() {
 
 #[test]
 fn a_network_that_restarts_is_used_again_within_seconds() {
+    restart(false);
+}
+
+#[test]
+fn so_is_one_that_could_not_be_reached_meanwhile() {
+    restart(true);
+}
+
+fn restart(hard: bool) {
     let mut world = World::new(19, 6, &test_config());
     world.open_exploratory(PoolConfig::symmetric(1, 2));
     let config = PoolConfig::symmetric(2, 2);
@@ -448,6 +457,9 @@ fn a_network_that_restarts_is_used_again_within_seconds() {
     let peers: Vec<RouterHash> = world.nodes[1..].iter().map(|n| n.router.keys.hash).collect();
     for peer in peers {
         world.give(0, Input::LinkDown(peer));
+        if hard {
+            world.give(0, Input::PeerFailed(peer));
+        }
     }
     let before = world.now.mono;
     let works = |w: &World| {
@@ -457,7 +469,7 @@ fn a_network_that_restarts_is_used_again_within_seconds() {
             && state.outbound.iter().all(|t| t.created > before)
     };
     let took = world.run_until(Duration::from_secs(120), works);
-    assert!(took.is_some_and(|t| t < Duration::from_secs(12)), "{took:?}");
+    assert!(took.is_some_and(|t| t < Duration::from_secs(15)), "{took:?}");
     let (sent, got) = world.round_trips(0, CLIENT);
     assert_eq!(sent, got);
 }
