@@ -213,6 +213,21 @@ fn an_unusable_data_directory_is_named() {
     assert!(complains(&mut run(&file.join("x"), &[])).contains("--data-dir"));
 }
 
+/// Only root can make a directory of somebody else; other users' runs leave this out.
+#[test]
+fn a_data_directory_of_somebody_else_is_refused() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("theirs");
+    fs::create_dir(&dir).unwrap();
+    let given = Command::new("chown").arg("65534").arg(&dir).stderr(Stdio::null()).status();
+    if !given.is_ok_and(|s| s.success()) {
+        return;
+    }
+    let line = complains(&mut run(&dir, &[]));
+    assert!(line.contains("theirs: belongs to user 65534, not to you"), "{line}");
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "nothing is written into it");
+}
+
 #[test]
 fn a_damaged_key_file_is_left_as_it_is() {
     let scratch = Scratch::new();

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 //! `samovar run`: one router until it is stopped.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
-use samovar::router::{Router, RouterConfig};
+use samovar::router::{Router, RouterConfig, Stage};
 
 use super::args::RunArgs;
 use super::signals::{Signals, stop_or_quit};
 use super::{Failure, file, logging, system};
+
+/// Without any other router for so long, advice is due.
+const LONELY: Duration = Duration::from_secs(30);
 
 /// Reads the settings and runs a router.
 pub(super) fn main(args: RunArgs) -> Result<(), Failure> {
@@ -49,6 +54,7 @@ async fn run(config: RouterConfig) -> Result<(), Failure> {
     }
     tokio::select! { biased;
         name = signals.next() => tracing::info!("{name}: stopping; once more stops at once"),
+        () = advise(&router) => {}
         () = router.stopped() => {
             router.shutdown().await;
             return Err(anyhow!("the router stopped by itself; the log says why").into());
@@ -57,4 +63,17 @@ async fn run(config: RouterConfig) -> Result<(), Failure> {
     stop_or_quit(&mut signals, router.shutdown()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells once what to do when nobody is known; never ends.
+async fn advise(router: &Router) {
+    if router.ready_within(Stage::PeersKnown, LONELY).await.is_err() {
+        let help = if router.config().may_reseed() {
+            "no reseed host could help so far; is the internet reachable? --bootstrap takes first peers from a file"
+        } else {
+            "reseeding is off, so give the RouterInfo of another router with --bootstrap"
+        };
+        tracing::warn!("no other router is known: {help}");
+    }
+    std::future::pending().await
 }

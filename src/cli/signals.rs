@@ -2,6 +2,12 @@
 //! Ctrl-C and SIGTERM.
 
 use std::io;
+use std::time::Duration;
+
+use samovar::base::{Clock, Mono};
+
+/// One wish may come as two signals, to us and to our process group; a person takes longer to press again.
+const SAME_WISH: Duration = Duration::from_millis(300);
 
 /// Waits for the user's or the system's wish that we stop.
 pub(super) struct Signals {
@@ -47,8 +53,17 @@ impl Signals {
 
 /// Runs an orderly stop, unless a further signal wants the end at once.
 pub(super) async fn stop_or_quit(signals: &mut Signals, stop: impl Future<Output = ()>) {
+    let clock = Clock::system();
+    let again = async {
+        loop {
+            let name = signals.next().await;
+            if clock.now().mono.since(Mono(0)) > SAME_WISH {
+                return name;
+            }
+        }
+    };
     tokio::select! { biased;
-        name = signals.next() => {
+        name = again => {
             tracing::warn!("{name} again: stopping at once");
             std::process::exit(1);
         }
