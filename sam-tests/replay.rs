@@ -173,7 +173,7 @@ impl Player {
                 let socket = self.socket(name).await?;
                 match socket.more().await {
                     Ok(0) if socket.buffer.is_empty() => Ok(()),
-                    Err(_) if action == "reset" => Ok(()),
+                    Err(error) if action == "reset" && error.starts_with("read") => Ok(()),
                     Ok(_) => Err(format!("came: {:?}", String::from_utf8_lossy(&socket.buffer))),
                     Err(error) => Err(error),
                 }
