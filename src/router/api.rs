@@ -208,6 +208,9 @@ impl Drop for Inner {
     }
 }
 
+/// How long the tunnels of a session outlive it.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 impl Router {
     /// Sets up a router. An embedded router has no SAM bridge unless asked for one.
     pub fn builder() -> RouterBuilder {
@@ -350,6 +353,8 @@ impl Router {
         let nickname = config.nickname.clone();
         self.inner.tasks.spawn_orderly("destination", async move {
             destination::task::run(engine, nickname, b32, rng, wires).await;
+            // The streams' resets are on their way to the plane; the tunnels must not be taken away before them.
+            tokio::time::sleep(LAST_WORDS).await;
             requests.send(Request::SessionEnded(pool_id)).await;
         });
         let session = Session::new(destination, config.nickname, commands_tx, stop, ended, counts);
