@@ -365,3 +365,27 @@ fn addresses_of_bundles_follow_the_host() {
     assert_eq!(bundle_url("https://a/x.su3", 2), "https://a/x.su3");
     assert_eq!(bundle_url("https://a/x.su3?n=1", 2), "https://a/x.su3?n=1");
 }
+
+#[test]
+fn mutated_archives_and_bundles_never_do_more_than_fail() {
+    let mut rng = crate::base::Rng::from_seed(7);
+    let mut packer = Packer::default();
+    packer.add("a", b"alpha", false).add("b", &[7; 300], true).add("c", &[9; 40], true);
+    let archive = packer.finish();
+    let header = 40 + 16 + "r4sas-reseed@mail.i2p".len();
+    for _ in 0..5_000 {
+        let mut bad = archive.clone();
+        for _ in 0..rng.between(1, 6) {
+            let (at, value) = (rng.index(bad.len()), rng.bytes::<1>());
+            bad[at] = value[0];
+        }
+        bad.truncate(archive.len() - rng.index(20));
+        if let Ok(entries) = zip::read(&bad, Names::Nested) {
+            assert!(entries.iter().all(|e| e.bytes.len() <= 8192));
+        }
+        let mut bundle = SAMPLE[..2000].to_vec();
+        let at = rng.index(header);
+        bundle[at] = rng.bytes::<1>()[0];
+        assert!(open_su3(&bundle, &Signers::none(), SAMPLE_DAY, Origin::File).is_err());
+    }
+}

@@ -366,3 +366,20 @@ fn addresses_are_read_strictly() {
     let text = FetchError::from(ReseedError::NoRouters).to_string();
     assert_eq!(text, "its bundle is refused: there is no RouterInfo in it");
 }
+
+#[test]
+fn mutated_http_never_does_more_than_fail() {
+    let good: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: x\r\n\r\n";
+    let mut rng = Rng::from_seed(8);
+    for _ in 0..5_000 {
+        let mut bad = good.to_vec();
+        for _ in 0..rng.between(1, 4) {
+            let (at, value) = (rng.index(bad.len()), rng.bytes::<1>());
+            bad[at] = value[0];
+        }
+        if let Ok(response) = receive(&bad, rng.index(20) + 1) {
+            assert!(response.body.len() <= 1000);
+        }
+    }
+}
