@@ -7,6 +7,14 @@
 //! ```
 //! It dials the first router of the directory only, asks it for the second and hands it our RouterInfo to be
 //! flooded. The second then has a floodfill and tunnel hop that it does not know yet, and dials us.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test stops at the first thing that is not as it should be, and says what"
+)]
 
 use samovar::base::{Clock, Queue, QueueReceiver, Rng, Tasks, TcpNet};
 use samovar::crypto::{SigningKey, X25519Secret};

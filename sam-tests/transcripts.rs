@@ -5,7 +5,16 @@
 //!
 //! Transcripts whose first line is `# stand-in only` depend on the stand-in and stay away from real bridges.
 
-#![allow(missing_docs, unreachable_pub, reason = "a test")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test stops at the first thing that is not as it should be, and says what"
+)]
 
 use std::net::SocketAddr;
 use std::path::Path;

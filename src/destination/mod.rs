@@ -18,6 +18,6 @@ pub(crate) mod task;
 
 pub use config::{ConnectOptions, SessionConfig, StreamOptions};
 pub use error::{Error, ErrorKind};
-pub use handles::{I2pStream, Incoming, Listener, Session, SessionStatus, StreamStatus, Target};
 pub(crate) use handles::WeakSession;
+pub use handles::{I2pStream, Incoming, Listener, Session, SessionStatus, StreamStatus, Target};
 pub use keys::DestinationKeys;

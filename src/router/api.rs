@@ -17,7 +17,9 @@ use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
-use crate::destination::{self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession};
+use crate::destination::{
+    self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession,
+};
 use crate::netdb::PeerView;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::task::PlaneHandle;

@@ -8,7 +8,7 @@ use tokio::sync::{OnceCell, watch};
 
 use super::api::{Inner, Router, StartError};
 use super::config::RouterConfig;
-use super::control::{Control, Request, ToControl, ToDial, Wires};
+use super::control::{Control, Counters, Request, ToControl, ToDial, Wires};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::{ControlOutlets, PeerBatch};
 use super::persist::{self, Job};
@@ -72,32 +72,53 @@ fn queues() -> Queues {
     }
 }
 
-/// Starts a router.
-pub(super) async fn start(
-    config: RouterConfig,
-    net: Arc<dyn Net>,
-    clock: Clock,
-    mut rng: Rng,
-) -> Result<Router, StartError> {
+/// What stands before the first task runs: everything that can refuse a start is here or in the listeners.
+struct Prepared {
+    storage: Storage,
+    lock: Option<std::fs::File>,
+    keys: Arc<RouterKeys>,
+    port: u16,
+    bootstrap: Vec<Vec<u8>>,
+    reseeder: Option<Reseeder>,
+}
+
+fn prepare(
+    config: &RouterConfig,
+    net: &Arc<dyn Net>,
+    clock: &Clock,
+    rng: &mut Rng,
+) -> Result<Prepared, StartError> {
     config.validate()?;
     let storage = match &config.data_dir {
         Some(dir) => Storage::open(dir)?,
         None => Storage::Memory,
     };
     let lock = storage.lock()?;
-    let keys = Arc::new(RouterKeys::load_or_create(&storage, &mut rng)?);
-    let port = choose_port(&config, &storage, &mut rng)?;
-    let bootstrap = reseed::bootstrap(&config, clock.now().wall_ms / 1000)?;
+    let keys = Arc::new(RouterKeys::load_or_create(&storage, rng)?);
+    let port = choose_port(config, &storage, rng)?;
+    let bootstrap = reseed::bootstrap(config, clock.now().wall_ms / 1000)?;
     let reseeder = if config.may_reseed() {
-        Some(Reseeder::new(&config, net.clone(), clock.clone(), rng.fork("reseed"))?)
+        Some(Reseeder::new(config, net.clone(), clock.clone(), rng.fork("reseed"))?)
     } else {
         None
     };
+    Ok(Prepared { storage, lock, keys, port, bootstrap, reseeder })
+}
+
+/// Starts a router.
+#[allow(clippy::too_many_lines, reason = "all queues meet here, and read best in one list")]
+pub(super) async fn start(
+    config: RouterConfig,
+    net: Arc<dyn Net>,
+    clock: Clock,
+    mut rng: Rng,
+) -> Result<Router, StartError> {
+    let Prepared { storage, lock, keys, port, bootstrap, reseeder } =
+        prepare(&config, &net, &clock, &mut rng)?;
     let (tasks, disk_tasks) = (Tasks::new(), Tasks::new());
     let q = queues();
-    let first_face = face(&config, port);
-    let first_info = Arc::new(keys.router_info(clock.now().wall_ms, &first_face));
-    let (own_info_tx, own_info) = watch::channel(first_info);
+    let own = Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port)));
+    let (own_info_tx, own_info) = watch::channel(own);
     let transport_metrics = Arc::new(TransportMetrics::default());
     let parts = transport::Parts {
         config: transport_config(&config, port),
@@ -107,45 +128,26 @@ pub(super) async fn start(
         clock: clock.clone(),
         rng: rng.fork("transport"),
         tasks: tasks.clone(),
-        to_plane: q.peers.0.clone(),
+        to_plane: q.peers.0,
         events: q.events.0,
         metrics: transport_metrics.clone(),
     };
     let listen_at = config.listen_addrs(port).first().copied();
-    let started = transport::start(parts).await;
-    let (transport_handle, listening) = started.map_err(|e| listen_error(listen_at, &e))?;
+    let (transport, listening) = transport::start(parts).await.map_err(|e| listen_error(listen_at, &e))?;
     // With port 0 in memory the system chose: what is published must say which.
     let port = listening.first().map_or(port, SocketAddr::port);
     own_info_tx.send_replace(Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port))));
-    let (plane, plane_inputs) = plane_task::queues();
     let outlets =
         ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };
     let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane"));
-    let plane_engine_metrics = plane_engine.metrics();
-    let plane_metrics = Arc::new(plane_task::PlaneTaskMetrics::default());
-    let plane_rng = rng.fork("plane task");
-    let run_plane = plane_task::run(
-        plane_engine,
-        (clock.clone(), plane_rng),
-        plane_inputs,
-        q.peers.1,
-        outlets,
-        plane_metrics.clone(),
-    );
-    tasks.spawn_core("plane", run_plane);
-    let disk = persist::run(storage.clone(), q.disk.1);
-    // The directory is free for another router when the last of this one is written.
-    disk_tasks.spawn_orderly("disk", async move {
-        disk.await;
-        drop(lock);
-    });
+    let (plane, mut counters) =
+        start_plane(plane_engine, &tasks, (clock.clone(), rng.fork("plane task")), q.peers.1, outlets);
+    start_disk(&disk_tasks, storage.clone(), lock, q.disk.1);
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
     let control = control(&config, port, &clock, keys.clone(), board, &mut rng);
-    let mut counters = control.counters();
+    counters.extend(control.counters());
     counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
-    counters.push(("plane", Box::new(move || plane_engine_metrics.snapshot())));
-    counters.push(("plane_task", Box::new(move || plane_metrics.snapshot())));
     let wires = Wires {
         clock: clock.clone(),
         builds: q.builds.1,
@@ -157,7 +159,7 @@ pub(super) async fn start(
         requests: q.requests.1,
         plane: plane.orders.clone(),
         disk: q.disk.0,
-        transport: transport_handle,
+        transport,
         view: view_tx,
         own_info: own_info_tx,
         stop: tasks.token().clone(),
@@ -183,16 +185,54 @@ pub(super) async fn start(
         config,
     };
     let router = Router { inner: Arc::new(inner) };
-    load_known(&router, &storage).await;
-    super::sam_backend::start(&router).await?;
+    open_doors(&router, &storage, bootstrap, reseeder).await?;
+    Ok(router)
+}
+
+/// Brings the first peers in and opens the bridge.
+async fn open_doors(
+    router: &Router,
+    storage: &Storage,
+    bootstrap: Vec<Vec<u8>>,
+    reseeder: Option<Reseeder>,
+) -> Result<(), StartError> {
+    load_known(router, storage).await;
+    super::sam_backend::start(router).await?;
     if !bootstrap.is_empty() {
         tracing::info!(routers = bootstrap.len(), "routers read from bootstrap files");
         router.load_routers(bootstrap).await;
     }
     if let Some(reseeder) = reseeder {
-        start_reseed(&router, reseeder);
+        start_reseed(router, reseeder);
     }
-    Ok(router)
+    Ok(())
+}
+
+fn start_plane(
+    plane: Plane,
+    tasks: &Tasks,
+    (clock, rng): (Clock, Rng),
+    peers: QueueReceiver<PeerBatch>,
+    outlets: ControlOutlets,
+) -> (plane_task::PlaneHandle, Vec<Counters>) {
+    let (handle, inputs) = plane_task::queues();
+    let (engine_metrics, task_metrics) = (plane.metrics(), Arc::new(plane_task::PlaneTaskMetrics::default()));
+    let run = plane_task::run(plane, (clock, rng), inputs, peers, outlets, task_metrics.clone());
+    tasks.spawn_core("plane", run);
+    let counters: Vec<Counters> = vec![
+        ("plane", Box::new(move || engine_metrics.snapshot())),
+        ("plane_task", Box::new(move || task_metrics.snapshot())),
+    ];
+    (handle, counters)
+}
+
+/// The directory is free for another router when the last of this one is written.
+fn start_disk(tasks: &Tasks, storage: Storage, lock: Option<std::fs::File>, jobs: QueueReceiver<Job>) {
+    let disk = persist::run(storage, jobs);
+    tasks.spawn_orderly("disk", async move {
+        disk.await;
+        drop(lock);
+    });
 }
 
 fn control(
@@ -273,7 +313,11 @@ fn choose_port(config: &RouterConfig, storage: &Storage, rng: &mut Rng) -> Resul
 
 fn listen_error(at: Option<SocketAddr>, e: &std::io::Error) -> StartError {
     let address = at.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let option = if e.kind() == std::io::ErrorKind::AddrNotAvailable { "check --host" } else { "choose another with --port" };
+    let option = if e.kind() == std::io::ErrorKind::AddrNotAvailable {
+        "check --host"
+    } else {
+        "choose another with --port"
+    };
     StartError::Listen { key: "port", address, problem: format!("{}; {option}", listen_problem(e)) }
 }
 

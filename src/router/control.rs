@@ -209,9 +209,11 @@ impl Control {
                     if let Some(input) = self.to_plane.pop_front() {
                         slot.send(input);
                     }
-                    while !self.to_plane.is_empty() && w.plane.room() > 0 {
-                        if let Some(Err(input)) = self.to_plane.pop_front().map(|i| w.plane.try_push(i)) {
-                            self.to_plane.push_front(input);
+                    while w.plane.room() > 0
+                        && let Some(order) = self.to_plane.pop_front()
+                    {
+                        if let Err(order) = w.plane.try_push(order) {
+                            self.to_plane.push_front(order);
                             break;
                         }
                     }

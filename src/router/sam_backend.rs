@@ -38,9 +38,11 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
 /// In words for the operator, with the setting that helps.
 fn start_error(sam: SocketAddr, error: &sam::SamError) -> StartError {
     let (address, problem) = match error {
-        sam::SamError::Exposed(at) => {
-            (*at, "whoever reaches it may use the router: take an address of this machine alone, as 127.0.0.1".into())
-        }
+        sam::SamError::Exposed(at) => (
+            *at,
+            "whoever reaches it may use the router: take an address of this machine alone, as 127.0.0.1"
+                .into(),
+        ),
         sam::SamError::Bind(at, e) => (*at, super::assembly::listen_problem(e)),
     };
     let key = if address == sam { "sam" } else { "sam-udp" };

@@ -68,12 +68,14 @@ impl Storage {
     /// When another router has it.
     pub fn lock(&self) -> Result<Option<File>, StorageError> {
         let Self::Directory(dir) = self else { return Ok(None) };
-        let file = File::create(dir.join("lock"))
-            .map_err(|e| StorageError::new(dir, format!("cannot be written ({e}); choose another with --data-dir")))?;
+        let file = File::create(dir.join("lock")).map_err(|e| {
+            StorageError::new(dir, format!("cannot be written ({e}); choose another with --data-dir"))
+        })?;
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => {
-                Err(StorageError::new(dir, "is in use by another router; stop that one or choose another with --data-dir"))
-            }
+            Err(fs::TryLockError::WouldBlock) => Err(StorageError::new(
+                dir,
+                "is in use by another router; stop that one or choose another with --data-dir",
+            )),
             // Some file systems know no locks: then it is the operator's care.
             _ => Ok(Some(file)),
         }

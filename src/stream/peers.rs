@@ -122,12 +122,7 @@ fn due(last: &mut Option<Mono>, now: Mono, every: Duration) -> bool {
 }
 
 /// The peer's entry, made when it is new.
-pub(crate) fn entry<'a>(
-    peers: &'a mut Map<DestHash, Peer>,
-    now: Mono,
-    hash: DestHash,
-    burst: u32,
-) -> &'a mut Peer {
+pub(crate) fn entry(peers: &mut Map<DestHash, Peer>, now: Mono, hash: DestHash, burst: u32) -> &mut Peer {
     if peers.len() >= PEERS_MAX && !peers.contains_key(&hash) {
         peers.retain(|_, p| p.streams > 0 || now.since(p.used_at) < REMEMBERED);
         if peers.len() >= PEERS_MAX {

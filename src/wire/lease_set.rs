@@ -2,8 +2,8 @@
 //! Lease sets: LeaseSet2 (store type 3), the outer layer of EncryptedLeaseSet (5), and LeaseSet (1, read only).
 
 use super::{
-    DecodeError, DestHash, Destination, Hash, Mapping, Reader, RouterHash, SelfSigned, SigType, TunnelId,
-    Wire,
+    Authorisation, DecodeError, DestHash, Destination, Hash, Mapping, Reader, RouterHash, SelfSigned,
+    SigType, TunnelId, Wire,
 };
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -287,7 +287,7 @@ impl SelfSigned for LeaseSet2 {
     fn signature(&self) -> &[u8] {
         self.raw.get(self.signature_at..).unwrap_or_default()
     }
-    fn authorisation(&self) -> Option<(SigType, &[u8], Vec<u8>, &[u8])> {
+    fn authorisation(&self) -> Option<Authorisation<'_>> {
         let o = self.offline.as_ref()?;
         Some((self.destination.sig_type(), self.destination.signing_key(), o.signed_bytes(), &o.signature))
     }
@@ -366,7 +366,7 @@ impl SelfSigned for EncryptedLeaseSet {
     fn signature(&self) -> &[u8] {
         self.raw.get(self.signature_at..).unwrap_or_default()
     }
-    fn authorisation(&self) -> Option<(SigType, &[u8], Vec<u8>, &[u8])> {
+    fn authorisation(&self) -> Option<Authorisation<'_>> {
         let o = self.offline.as_ref()?;
         Some((self.sig_type, &self.blinded_key, o.signed_bytes(), &o.signature))
     }

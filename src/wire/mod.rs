@@ -40,6 +40,9 @@ pub use router_info::{Caps, ROUTER_INFO_MAX, RouterAddress, RouterInfo, RouterVe
 pub use sig_type::SigType;
 pub use stream_packet::StreamPacket;
 
+/// A signature by a long-term key over a transient one: (type, key, message, signature).
+pub type Authorisation<'a> = (SigType, &'a [u8], Vec<u8>, &'a [u8]);
+
 /// A structure that carries its signer's key and a signature over its own bytes.
 ///
 /// Only `crypto` turns one into a `Verified<T>`, and only that is stored anywhere.
@@ -50,8 +53,8 @@ pub trait SelfSigned {
     fn signed_parts(&self) -> Vec<&[u8]>;
     /// The signature.
     fn signature(&self) -> &[u8];
-    /// A further signature that must hold first: (type, key, message, signature), for offline-signed keys.
-    fn authorisation(&self) -> Option<(SigType, &[u8], Vec<u8>, &[u8])> {
+    /// A further signature that must hold first, for offline-signed keys.
+    fn authorisation(&self) -> Option<Authorisation<'_>> {
         None
     }
 }

@@ -88,10 +88,10 @@ impl Caps {
                 'U' => caps.unreachable = true,
                 'H' => caps.hidden = true,
                 'D' | 'E' | 'G' => caps.congestion = Some(c),
-                c if ORDER.contains(c) => {
-                    if caps.bandwidth.is_none_or(|old| ORDER.find(c) > ORDER.find(old)) {
-                        caps.bandwidth = Some(c);
-                    }
+                c if ORDER.contains(c)
+                    && caps.bandwidth.is_none_or(|old| ORDER.find(c) > ORDER.find(old)) =>
+                {
+                    caps.bandwidth = Some(c);
                 }
                 _ => {}
             }

@@ -209,7 +209,7 @@ async fn an_idle_client_costs_little() {
     let bridge = Bridge::start().await;
     let peer = stream.peer_addr().unwrap();
     let task = crate::sam::conn::run(stream, peer, bridge.server.shared());
-    let size = std::mem::size_of_val(&task);
+    let size = size_of_val(&task);
     assert!(size <= 4096, "{size} bytes for each client");
     drop(task);
     bridge.stop().await;

@@ -200,8 +200,7 @@ impl World {
 
     fn carry(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
         let mut start = self.now.mono;
-        if self.path.rate > 0 {
-            let slot = 1_000_000 / self.path.rate;
+        if let Some(slot) = 1_000_000u64.checked_div(self.path.rate) {
             let queued = self.free_at[from].0.saturating_sub(start.0) / slot;
             if queued > self.path.queue {
                 return;

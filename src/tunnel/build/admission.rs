@@ -216,8 +216,7 @@ impl Admission {
 
     /// How full we are: the worse of tunnel count and reported load, in percent.
     pub(super) fn level(&self, transit: usize) -> u8 {
-        let max = self.limits.transit_max;
-        let count = if max == 0 { 100 } else { transit.saturating_mul(100) / max };
+        let count = transit.saturating_mul(100).checked_div(self.limits.transit_max).unwrap_or(100);
         u8::try_from(count.min(100)).unwrap_or(100).max(self.load_percent)
     }
 

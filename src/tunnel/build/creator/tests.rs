@@ -522,7 +522,7 @@ proptest! {
         let mut net = Net::new(seed, 1);
         let mut body = body;
         if ours && body.len() > 17 {
-            body[0] = body[0] % 9;
+            body[0] %= 9;
             body[1..17].copy_from_slice(&net.hops[0].keys.hash.0[..16]);
         }
         for size in [RecordSize::Short, RecordSize::Long] {
