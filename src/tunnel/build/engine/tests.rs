@@ -620,6 +620,63 @@ fn garlic_out_of_a_tunnel_tells_nobody_whose_it_is() {
 }
 
 #[test]
+fn long_records_of_other_routers_are_answered_in_kind() {
+    use crate::tunnel::NextHop;
+    use crate::tunnel::build::creator::{self, Hop, Plan};
+    use crate::tunnel::build::hop::minutes;
+    use crate::wire::build_record::BuildRecords;
+    use crate::wire::{TunnelGateway, Wire};
+    let mut world = World::new(20, 2, &test_config());
+    let mut rng = Rng::from_seed(3);
+    let (creator, hop) = (world.nodes[0].router.keys.clone(), world.nodes[1].router.keys.clone());
+    // One hop in, one hop out, both asked for directly and answered to the creator, as i2pd begins.
+    for (direction, reply) in [(Direction::Inbound, MessageId(501)), (Direction::Outbound, MessageId(502))] {
+        let hops = [Hop { hash: hop.hash, key: hop.public }];
+        let end = NextHop { router: creator.hash, tunnel: TunnelId(99) };
+        let (minutes, size) = (minutes(world.now), RecordSize::Long);
+        let plan = Plan { direction, hops: &hops, end, reply, minutes, me: creator.hash, size };
+        let request = creator::request(&mut rng, &plan).expect("built");
+        let message = I2np {
+            kind: I2npKind::VARIABLE_TUNNEL_BUILD,
+            id: MessageId(77),
+            expiration_ms: world.now.wall_ms + 8_000,
+            body: request.records.clone().into_body(),
+        };
+        let node = &mut world.nodes[1];
+        let input = Input::Message { from: Some(creator.hash), via: Via::Direct, message };
+        node.builder.handle(world.now, &node.view, input);
+        let mut answers = Vec::new();
+        while let Some(action) = node.builder.poll_action() {
+            match action {
+                Action::Plane(PlaneInput::Install(install)) => {
+                    assert!(answers.is_empty(), "installed before anything is sent");
+                    assert!(install.config.is_transit());
+                }
+                Action::Plane(PlaneInput::Send { to, message }) => {
+                    assert_eq!(to, creator.hash);
+                    answers.push(message);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut answer = answers.pop().expect("answered");
+        if direction == Direction::Outbound {
+            assert_eq!(answer.kind, I2npKind::TUNNEL_GATEWAY);
+            let gateway = TunnelGateway::from_bytes(&answer.body).expect("decodes");
+            assert_eq!(gateway.tunnel, TunnelId(99));
+            answer = I2np::decode_long(&gateway.message).expect("decodes");
+            assert_eq!(answer.kind, I2npKind::VARIABLE_TUNNEL_BUILD_REPLY);
+        } else {
+            assert_eq!(answer.kind, I2npKind::VARIABLE_TUNNEL_BUILD);
+        }
+        assert_eq!(answer.id, reply);
+        let records = BuildRecords::decode(RecordSize::Long, answer.body).expect("records");
+        assert_eq!(request.pending.read(records), Ok(vec![0]));
+    }
+    assert_eq!(world.nodes[1].builder.transit_tunnels(), 2);
+}
+
+#[test]
 fn messages_without_sense_change_nothing() {
     let mut world = World::new(18, 4, &test_config());
     world.open_exploratory(PoolConfig::symmetric(1, 1));
