@@ -474,6 +474,48 @@ fn restart(hard: bool) {
     assert_eq!(sent, got);
 }
 
+/// Gives a router the view that its own experience makes, as netDb does.
+fn learn(world: &mut World, at: usize, profiles: &mut crate::netdb::Profiles) {
+    let now = world.now;
+    let node = &mut world.nodes[at];
+    for (hash, report) in node.reports.drain(..) {
+        profiles.report(now, hash, report);
+    }
+    profiles.rank(now);
+    let peers = node.view.iter().map(|peer| {
+        let mut entry = crate::netdb::PeerEntry::clone(peer);
+        entry.standing = profiles.standing(&peer.hash);
+        Arc::new(entry)
+    });
+    let own = node.view.own().cloned();
+    node.view = PeerView::new(peers.collect(), own, crate::netdb::ViewPolicy::default(), 2);
+}
+
+#[test]
+fn routers_that_swallow_everything_are_found_out() {
+    let mut world = World::new(21, 25, &test_config());
+    let mut profiles = crate::netdb::Profiles::new(&mut Rng::from_seed(4));
+    world.open_exploratory(PoolConfig::symmetric(1, 2));
+    // A fifth accepts connections and forwards nothing.
+    (1..6).for_each(|at| world.kill(at));
+    world.open(0, CLIENT, PoolConfig::symmetric(2, 4));
+    for _ in 0..30 {
+        world.run(Duration::from_secs(10));
+        learn(&mut world, 0, &mut profiles);
+    }
+    let metrics = world.nodes[0].builder.metrics().clone();
+    let (sent, good) = (metrics.builds_sent.get(), metrics.builds_succeeded.get());
+    for _ in 0..120 {
+        world.run(Duration::from_secs(10));
+        learn(&mut world, 0, &mut profiles);
+        assert!(world.nodes[0].states[&CLIENT].is_ready());
+    }
+    let (sent, good) = (metrics.builds_sent.get() - sent, metrics.builds_succeeded.get() - good);
+    assert!(sent >= 20 && good * 10 >= sent * 7, "{good} of {sent} builds after five minutes");
+    let (sent, got) = world.round_trips(0, CLIENT);
+    assert_eq!(sent, got);
+}
+
 #[test]
 fn refusals_and_silence_are_explained() {
     let mut world = World::new(10, 4, &test_config());
