@@ -18,7 +18,7 @@ use super::pool::{Pool, PoolReport};
 use super::probe::Probe;
 use super::router_garlic::{Opened, Purpose, RouterGarlic};
 use super::transit::Transit;
-use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
+use crate::base::{Map, Mono, Now, Rng, Set, TimerQueue, map, set};
 use crate::netdb::PeerView;
 use crate::tunnel::plane::{Input as PlaneInput, Via};
 use crate::tunnel::{PoolConfig, PoolId, PoolState, TunnelKey};
@@ -51,6 +51,9 @@ pub struct Builder {
     pub(super) dirty: BTreeSet<PoolId>,
     /// Pools that wait for a build to end because too many are under way.
     pub(super) queued: BTreeSet<PoolId>,
+    /// Routers that could not be reached or refused a moment ago, oldest first: the view learns of it later.
+    pub(super) avoid: Set<RouterHash>,
+    pub(super) avoid_until: VecDeque<(Mono, RouterHash)>,
     pub(super) bootstrap: Option<(TunnelId, Mono)>,
     pub(super) actions: VecDeque<Action>,
     pub(super) metrics: Arc<BuildMetrics>,
@@ -72,6 +75,8 @@ impl Builder {
             dirty: BTreeSet::new(),
             queued: BTreeSet::new(),
             bootstrap: None,
+            avoid: set(&mut rng),
+            avoid_until: VecDeque::new(),
             actions: VecDeque::new(),
             metrics: Arc::default(),
             keys,

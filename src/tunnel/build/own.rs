@@ -26,6 +26,11 @@ use crate::wire::{MessageId, RouterHash, TunnelId};
 /// The plane keeps our tunnels this much longer than their owners use them.
 const PLANE_GRACE_MS: u64 = 60_000;
 
+/// How long a router is left out after it refused or could not be reached; its profile takes over from there.
+const AVOID_MS: u64 = 10_000;
+/// Most routers left out at a time.
+const AVOID_MAX: usize = 512;
+
 /// A pool whose tunnel helps with a build, and that tunnel.
 type Via = (PoolId, Option<TunnelKey>);
 
@@ -93,6 +98,7 @@ impl Builder {
         length: usize,
     ) -> Result<Vec<Hop>, BuildFailure> {
         let (usage, tunnels) = self.usage();
+        self.forgive(now.mono);
         let pool = self.pools.get(&id).ok_or(BuildFailure::NoPath)?;
         let want = Want {
             direction,
@@ -103,9 +109,27 @@ impl Builder {
             explicit: &pool.explicit,
             usage: &usage,
             tunnels,
+            avoid: &self.avoid,
             wall_ms: now.wall_ms,
         };
         select::select(view, &self.config.select, &want, &mut self.rng).map_err(BuildFailure::NoHops)
+    }
+
+    /// Leaves a router out of the next builds.
+    fn avoid(&mut self, now: Mono, peer: RouterHash) {
+        self.forgive(now);
+        if self.avoid_until.len() < AVOID_MAX && self.avoid.insert(peer) {
+            self.avoid_until.push_back((now.after(Duration::from_millis(AVOID_MS)), peer));
+        }
+    }
+
+    fn forgive(&mut self, now: Mono) {
+        while let Some((until, peer)) = self.avoid_until.front()
+            && *until <= now
+        {
+            self.avoid.remove(peer);
+            self.avoid_until.pop_front();
+        }
     }
 
     /// How many of our tunnels, standing and under way, each router is in.
@@ -331,6 +355,7 @@ impl Builder {
             None => self.establish(now, build),
             Some((by, code)) => {
                 self.metrics.builds_rejected.inc();
+                self.avoid(now.mono, by);
                 self.give_up(now, &build, BuildFailure::Rejected { by, code });
             }
         }
@@ -528,6 +553,7 @@ impl Builder {
 
     /// No connection to `peer`: builds and outbound tunnels that begin there cannot work.
     pub(super) fn peer_failed(&mut self, now: Now, peer: &RouterHash) {
+        self.avoid(now.mono, *peer);
         let mut hit: Vec<MessageId> = self
             .builds
             .iter()

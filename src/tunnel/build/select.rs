@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::creator::{Direction, Hop};
-use crate::base::{Map, Rng};
+use crate::base::{Map, Rng, Set};
 use crate::crypto::sha256;
 use crate::netdb::{BandwidthClass, Congestion, PeerEntry, PeerView, Tier};
 use crate::wire::{RouterHash, RouterVersion};
@@ -74,6 +74,8 @@ pub(super) struct Want<'a> {
     pub(super) usage: &'a Map<RouterHash, usize>,
     /// How many tunnels we have.
     pub(super) tunnels: usize,
+    /// Routers that just now could not be reached or refused, which the view may not know yet.
+    pub(super) avoid: &'a Set<RouterHash>,
     pub(super) wall_ms: u64,
 }
 
@@ -245,7 +247,9 @@ impl Search<'_> {
     /// Neither tired nor, by its own fresh word, crowded.
     fn rested(&self, peer: &PeerEntry) -> bool {
         let fresh = self.want.wall_ms.saturating_sub(peer.published_ms) < CONGESTION_MS;
-        peer.rested(self.want.wall_ms) && !(peer.congestion == Congestion::High && fresh)
+        peer.rested(self.want.wall_ms)
+            && !(peer.congestion == Congestion::High && fresh)
+            && !self.want.avoid.contains(&peer.hash)
     }
 
     /// Random sets in the pool's order first; if none fits, any order, all combinations within bounds.

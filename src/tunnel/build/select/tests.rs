@@ -2,7 +2,7 @@
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
-use crate::base::map;
+use crate::base::{map, set};
 use crate::netdb::ViewPolicy;
 use crate::tunnel::build::testing::{Says, TestRouter, WALL_MS, router, routers, view};
 
@@ -15,12 +15,13 @@ struct Ask {
     usage: Map<RouterHash, usize>,
     tunnels: usize,
     explicit: Vec<RouterHash>,
+    avoid: Set<RouterHash>,
 }
 
 impl Ask {
     fn new(rng: &mut Rng, direction: Direction, length: usize) -> Self {
-        let (pool_key, usage) = (rng.bytes(), map(rng));
-        Self { direction, length, client: true, pool_key, usage, tunnels: 0, explicit: Vec::new() }
+        let (pool_key, usage, avoid) = (rng.bytes(), map(rng), set(rng));
+        Self { direction, length, client: true, pool_key, usage, tunnels: 0, explicit: Vec::new(), avoid }
     }
 
     fn run(&self, view: &PeerView, policy: &SelectPolicy, rng: &mut Rng) -> Result<Vec<RouterHash>, NoHops> {
@@ -33,6 +34,7 @@ impl Ask {
             explicit: &self.explicit,
             usage: &self.usage,
             tunnels: self.tunnels,
+            avoid: &self.avoid,
             wall_ms: WALL_MS,
         };
         select(view, policy, &want, rng).map(|hops| hops.iter().map(|h| h.hash).collect())
@@ -104,9 +106,10 @@ fn crowded_and_tired_routers_serve_only_when_no_other_does() {
             entry.standing.rest_until_ms = WALL_MS + 1;
         }
     });
-    let avoided: Vec<RouterHash> = peers[..4].iter().map(|r| r.keys.hash).collect();
+    let avoided: Vec<RouterHash> = peers[..5].iter().map(|r| r.keys.hash).collect();
     for _ in 0..200 {
-        let ask = Ask::new(&mut rng, Direction::Outbound, 3);
+        let mut ask = Ask::new(&mut rng, Direction::Outbound, 3);
+        ask.avoid.insert(peers[4].keys.hash);
         let hops = ask.run(&tired, &SelectPolicy::default(), &mut rng).expect("found");
         assert!(!hops.iter().any(|h| avoided.contains(h)));
     }
@@ -191,9 +194,20 @@ fn order_within_a_pool_is_fixed_and_differs_between_pools() {
     let view = view(&me, &peers);
     let mut before: std::collections::BTreeSet<(RouterHash, RouterHash)> = Default::default();
     let ask_out = Ask::new(&mut rng, Direction::Outbound, 4);
-    let ask_in = Ask { direction: Direction::Inbound, usage: map(&mut rng), explicit: Vec::new(), ..ask_out };
-    let ask_out =
-        Ask { direction: Direction::Outbound, usage: map(&mut rng), explicit: Vec::new(), ..ask_in };
+    let ask_in = Ask {
+        direction: Direction::Inbound,
+        usage: map(&mut rng),
+        explicit: Vec::new(),
+        avoid: set(&mut rng),
+        ..ask_out
+    };
+    let ask_out = Ask {
+        direction: Direction::Outbound,
+        usage: map(&mut rng),
+        explicit: Vec::new(),
+        avoid: set(&mut rng),
+        ..ask_in
+    };
     for _ in 0..400 {
         let mut out = ask_out.run(&view, &SelectPolicy::default(), &mut rng).expect("out");
         let mut back = ask_in.run(&view, &SelectPolicy::default(), &mut rng).expect("in");
