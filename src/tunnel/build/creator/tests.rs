@@ -474,6 +474,34 @@ fn rates_are_limited_per_peer_and_in_all() {
 }
 
 #[test]
+fn a_flood_from_some_peers_does_not_shut_out_the_others() {
+    let mut net = Net::new(20, 1);
+    net.responders[0] = responder(&mut net.rng, &net.hops[0], AdmissionLimits::default());
+    let flood = net.request(Direction::Outbound, RecordSize::Short).records.into_body();
+    let (mut honest, mut accepted, mut flooded) = (0, 0, 0);
+    for tick in 0..400u64 {
+        let now = start().later(std::time::Duration::from_millis(tick * 25));
+        for n in 0..500u64 {
+            let from = RouterHash([200 + u8::try_from(n % 5).expect("small"); 32]);
+            let body = flood.clone();
+            let answer = net.responders[0].answer(now, RecordSize::Short, body, Some(&from), 0, |_| false);
+            flooded += usize::from(answer.is_ok());
+        }
+        if tick % 4 == 0 {
+            let from = RouterHash([u8::try_from(tick / 4 % 20).expect("small"); 32]);
+            let built = net.request(Direction::Inbound, RecordSize::Short);
+            let body = built.records.into_body();
+            let answer = net.responders[0].answer(now, RecordSize::Short, body, Some(&from), 0, |_| false);
+            honest += 1;
+            // All honest tunnels end at one creator here, which may have four: only the answer counts.
+            accepted += usize::from(answer.is_ok());
+        }
+    }
+    assert_eq!((honest, flooded), (100, 1), "200,000 requests in ten seconds");
+    assert!(accepted * 10 >= honest * 8, "{accepted} of {honest} honest ones were answered");
+}
+
+#[test]
 fn admission_refuses_more_the_fuller_we_are() {
     let mut rng = Rng::from_seed(19);
     let limits = AdmissionLimits { transit_max: 100, ..AdmissionLimits::test_network() };
