@@ -24,7 +24,9 @@ const GAIN_WINDOW: f64 = 2.0;
 /// A queue this short is nobody's concern, while an estimate below the scheduling noise of a machine starves the path.
 const QUEUE_MIN_S: f64 = 0.020;
 /// Packets on top of the estimate, for acks that come in bunches.
-const HEADROOM: f64 = 16.0;
+const HEADROOM: f64 = 32.0;
+/// Rounds and phases last at least this long: within less, the machine's own pauses outweigh the path.
+const ROUND_MIN: Duration = Duration::from_millis(50);
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 const BANDWIDTH_ROUNDS: u64 = 10;
 /// Loss of a round above which it counts as congestion: with a longer round trip, and without.
@@ -84,6 +86,7 @@ pub(crate) struct Control {
     app_limited_until: u64,
     round: u64,
     round_ends_at: u64,
+    round_began: Mono,
     round_acked: u32,
     round_lost: u32,
     round_peak: u32,
@@ -112,6 +115,7 @@ impl Control {
             app_limited_until: 0,
             round: 0,
             round_ends_at: 0,
+            round_began: Mono::default(),
             round_acked: 0,
             round_lost: 0,
             round_peak: 0,
@@ -153,7 +157,10 @@ impl Control {
         let from_window = self.window / smoothed.as_secs_f64().max(1e-4);
         let rate = match self.mode {
             Mode::Startup => GAIN_STARTUP * self.rate().max(from_window),
-            _ if self.rate() > 0.0 => gain * self.rate(),
+            // Nearby, the window alone governs: pacing by an estimate that a pause has lowered would keep it low.
+            _ if self.rate() > 0.0 => {
+                (gain * self.rate()).max(self.floor() / smoothed.as_secs_f64().max(1e-4))
+            }
             _ => from_window * 1.25,
         };
         if rate <= 0.0 { Duration::ZERO } else { Duration::from_secs_f64((1.0 / rate).min(1.0)) }
@@ -208,11 +215,14 @@ impl Control {
         let Some(newest) = facts.newest else { return };
         self.delivered_at = now;
         self.first_sent_at = newest.sent_at;
-        let round_over = newest.delivered >= self.round_ends_at;
+        // While starting, every round trip counts; later, pauses of the machine must not fill the memory of rounds.
+        let long = self.mode == Mode::Startup || now.since(self.round_began) >= ROUND_MIN;
+        let round_over = newest.delivered >= self.round_ends_at && long;
         self.sample_rate(now, &newest, rtt);
         if round_over {
             self.round = self.round.saturating_add(1);
             self.round_ends_at = self.delivered;
+            self.round_began = now;
             self.end_round(rtt, &newest);
         }
         self.change_mode(now, facts, rtt);
@@ -313,7 +323,7 @@ impl Control {
     }
 
     fn change_mode(&mut self, now: Mono, facts: &AckFacts, rtt: &mut Rtt) {
-        let round_trip = rtt.least().unwrap_or(Duration::from_millis(100));
+        let round_trip = rtt.least().unwrap_or(Duration::from_millis(100)).max(ROUND_MIN);
         match self.mode {
             Mode::Startup if self.full_rounds >= 3 => self.mode = Mode::Drain,
             Mode::Drain if f64::from(facts.in_flight) <= self.in_pipe(rtt) => {
@@ -348,9 +358,14 @@ impl Control {
         }
     }
 
+    /// Packets that are never too many.
+    fn floor(&self) -> f64 {
+        self.rate() * QUEUE_MIN_S + HEADROOM
+    }
+
     /// Packets that fill the path without a queue worth the name.
     fn in_pipe(&self, rtt: &Rtt) -> f64 {
-        let least = rtt.least().map_or(0.1, |l| l.as_secs_f64());
+        let least = rtt.least().or(rtt.smoothed()).map_or(0.1, |l| l.as_secs_f64());
         self.rate() * least.max(QUEUE_MIN_S / 2.0) + HEADROOM / 4.0
     }
 
@@ -364,10 +379,10 @@ impl Control {
             }
             return;
         }
-        let least = rtt.least().map_or(0.1, |l| l.as_secs_f64());
-        let mut target = (GAIN_WINDOW * self.rate() * least).max(self.rate() * QUEUE_MIN_S) + HEADROOM;
+        let least = rtt.least().or(rtt.smoothed()).map_or(0.1, |l| l.as_secs_f64());
+        let mut target = (GAIN_WINDOW * self.rate() * least + HEADROOM).max(self.floor());
         if matches!(self.mode, Mode::ProbeRtt { .. }) {
-            target = (self.rate() * least * 0.5).max(WINDOW_MIN);
+            target = (self.rate() * least * 0.5).max(WINDOW_INITIAL);
         }
         let target = target.clamp(WINDOW_MIN, cap.max(WINDOW_MIN));
         self.window = if self.window < target { (self.window + acked).min(target) } else { target };

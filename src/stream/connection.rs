@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) keepalive: Duration,
     pub(crate) linger: Duration,
     pub(crate) ended: Option<CloseReason>,
+    /// The last snapshot of the living stream.
+    pub(crate) ended_with: Option<StreamStats>,
     pub(crate) stats: StreamStats,
 }
 
@@ -174,6 +176,7 @@ impl Connection {
             keepalive: config.keepalive,
             linger: config.half_close_linger,
             ended: None,
+            ended_with: None,
             stats: StreamStats::default(),
         }
     }
@@ -206,6 +209,7 @@ impl Connection {
         }
         self.phase = Phase::Dead;
         self.ended = Some(reason);
+        self.ended_with = Some(self.snapshot());
         self.send = SendBuffer::with_next(self.send.next());
         self.rto_at = None;
         self.probe_at = None;
@@ -422,10 +426,11 @@ impl Connection {
             self.end(if fine { CloseReason::Graceful } else { CloseReason::PeerSilent }, events);
             return;
         }
-        self.hint = match (self.backoff, self.phase) {
-            (1, Phase::Open) => PathHint::Keep,
-            (n, _) if n % 2 == 0 => PathHint::SwitchTunnel,
-            (1, _) => PathHint::SwitchTunnel,
+        // An open stream's first timeout may be a loss like any other; a SYN may have a bad path from the start.
+        let tries = if self.phase == Phase::Open { self.backoff } else { self.backoff + 1 };
+        self.hint = match tries {
+            0 | 1 => PathHint::Keep,
+            n if n % 2 == 0 => PathHint::SwitchTunnel,
             _ => PathHint::SwitchLease,
         };
         if self.choked {

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// Largest payload of a ping.
 const PING_MAX: usize = 32;
+/// Pings whose answers are waited for.
+const PINGS_MAX: u32 = 64;
 /// A SYN with data is answered after this, so that the application's answer can go with it.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
 
@@ -255,6 +257,7 @@ impl Table {
             ..StreamPacket::default()
         };
         let bytes = self.sign(packet);
+        self.pings = self.pings.saturating_add(1).min(PINGS_MAX);
         self.reply(loose(to, wrap_signed(&bytes, ports), PacketKind::Ping));
     }
 
@@ -268,7 +271,8 @@ impl Table {
     ) {
         let payload = packet.payload.get(..PING_MAX).unwrap_or(packet.payload);
         let Some(sender) = &packet.from else {
-            if let Some(from) = from.filter(|_| packet.send_id == 0) {
+            if let Some(from) = from.filter(|_| packet.send_id == 0 && self.pings > 0) {
+                self.pings -= 1;
                 self.events.push_back(Event::Pong { from, payload: payload.to_vec() });
             }
             return;

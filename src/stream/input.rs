@@ -159,7 +159,8 @@ impl Connection {
         if acked.syn && self.phase == Phase::Answering {
             self.phase = Phase::Open;
         }
-        if acked.close {
+        // The ack of the CLOSE alone does not do: packets before it may still be missing.
+        if self.close_sent && !self.close_acked && self.send.all_acked() {
             self.on_close_acked(now.mono);
         }
         self.on_progress(now.mono);

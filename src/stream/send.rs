@@ -59,7 +59,6 @@ pub(crate) struct Acked {
     pub(crate) facts: AckFacts,
     pub(crate) bytes: usize,
     pub(crate) syn: bool,
-    pub(crate) close: bool,
     pub(crate) spurious: u32,
 }
 
@@ -310,7 +309,6 @@ impl SendBuffer {
             out.facts.acked = out.facts.acked.saturating_add(1);
             out.bytes = out.bytes.saturating_add(sent.payload.len());
             out.syn |= sent.kind == SentKind::Syn;
-            out.close |= sent.kind == SentKind::Close;
             let age = now.since(sent.sent_at);
             let too_soon = sent.transmissions > 1 && least.is_some_and(|l| age < l * 3 / 4);
             out.spurious = out.spurious.saturating_add(u32::from(sent.suspected && (was_lost || too_soon)));

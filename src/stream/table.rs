@@ -55,6 +55,8 @@ pub struct Table {
     pub(crate) early: Early,
     pub(crate) syn_checks: Bucket,
     pub(crate) quota: Quota,
+    /// Pings without an answer yet.
+    pub(crate) pings: u32,
     pub(crate) events: VecDeque<Event>,
     pub(crate) metrics: Arc<StreamMetrics>,
     replies: VecDeque<OutPacket>,
@@ -82,6 +84,7 @@ impl Table {
             early: Early::new(&mut rng),
             syn_checks: Bucket::full(Mono::default(), config.syn_checks),
             quota: Quota::default(),
+            pings: 0,
             events: VecDeque::new(),
             metrics: Arc::default(),
             replies: VecDeque::new(),
@@ -387,6 +390,7 @@ impl Table {
                 self.wake_waiting(now, conn.remote);
             }
         }
+        tracing::debug!(id = ?conn.stream_id(), reason = ?conn.ended, stats = ?conn.ended_with, "stream ended");
         let graceful = conn.ended == Some(CloseReason::Graceful);
         let counter = if graceful { &self.metrics.streams_closed } else { &self.metrics.streams_failed };
         counter.inc();

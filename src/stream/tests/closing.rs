@@ -43,6 +43,22 @@ fn both_sides_may_close_at_once() {
     assert!(!w.kinds.contains_key(&(0, "reset")) && !w.kinds.contains_key(&(1, "reset")));
 }
 
+/// The peer has closed, ours is on its way with holes before it: its ack alone ends nothing.
+#[test]
+fn the_second_close_delivers_everything_as_well() {
+    for seed in 0..20 {
+        let mut w = World::new(50 + seed, Path { loss: 150, ..Path::clean(30) });
+        w.sides[1].server = |app| {
+            app.outgoing = noise(51, 200_000);
+            app.closes = Closes::WhenWrittenAndPeerDone;
+        };
+        let id = w.connect(App { outgoing: noise(50, 2000), closes: Closes::HalfThenFull, ..App::default() });
+        assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())), "seed {seed}");
+        assert_eq!(w.app(0, id).received.len(), 200_000, "seed {seed}");
+        assert_eq!(w.app(0, id).received, noise(51, 200_000));
+    }
+}
+
 #[test]
 fn a_half_closed_stream_still_gets_its_answer() {
     let (mut w, id, other) = open(5, Path::clean(100));

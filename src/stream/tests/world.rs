@@ -68,6 +68,7 @@ pub(super) enum Closes {
     #[default]
     Never,
     WhenWritten,
+    WhenWrittenAndPeerDone,
     HalfThenFull,
     AfterPeer,
 }
@@ -334,6 +335,9 @@ impl Side {
                 let Some(bytes) = self.table.read(now, id, 16_384) else { break };
                 app.received.extend_from_slice(&bytes);
             }
+            if app.closes == Closes::WhenWrittenAndPeerDone && !app.remote_closed {
+                continue;
+            }
             let chunk = if app.chunk == 0 { 16_384 } else { app.chunk };
             while app.written < app.outgoing.len() {
                 let end = app.outgoing.len().min(app.written + chunk);
@@ -347,7 +351,9 @@ impl Side {
             let all = app.written == app.outgoing.len();
             match app.closes {
                 Closes::Never => {}
-                Closes::WhenWritten if all => {
+                Closes::WhenWritten | Closes::WhenWrittenAndPeerDone
+                    if all && (app.remote_closed || app.closes == Closes::WhenWritten) =>
+                {
                     self.table.close(now, id);
                     app.gone = true;
                 }
