@@ -18,7 +18,8 @@ pub struct Config {
     pub resends_max: u32,
     /// Idle time after which an empty numbered packet asks whether the peer is there. Default 75 s; zero: never.
     pub keepalive: Duration,
-    /// How long a half-closed stream may be silent before our CLOSE goes out. Default 1 s; see [`super::Table::shutdown_write`].
+    /// How long a half-closed stream may be silent before our CLOSE goes out. Default 300 ms,
+    /// but never less than three round trips; see [`super::Table::shutdown_write`].
     pub half_close_linger: Duration,
     /// Largest window in packets. Default 512.
     pub window_max: u32,
@@ -47,7 +48,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(60),
             resends_max: 12,
             keepalive: Duration::from_secs(75),
-            half_close_linger: Duration::from_secs(1),
+            half_close_linger: Duration::from_millis(300),
             window_max: 512,
             mtu: 1812,
             answer_pings: true,

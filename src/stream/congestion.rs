@@ -32,6 +32,9 @@ const BANDWIDTH_ROUNDS: u64 = 10;
 /// Loss of a round above which it counts as congestion: with a longer round trip, and without.
 const LOSS_WITH_DELAY: f64 = 0.02;
 const LOSS_ALONE: f64 = 0.20;
+/// The same where round trips are short: there are no long queues to see there, and no tunnels that lose by chance.
+const LOSS_NEARBY: f64 = 0.03;
+const NEARBY: Duration = Duration::from_millis(20);
 const BACK_OFF: f64 = 0.7;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -293,7 +296,13 @@ impl Control {
             }
             _ => false,
         };
-        let congested = self.round_lost >= 3 && (loss > LOSS_ALONE || (slower && loss > LOSS_WITH_DELAY));
+        let nearby = rtt.smoothed().is_some_and(|s| s < NEARBY);
+        let limit = match (slower, nearby) {
+            (true, _) => LOSS_WITH_DELAY,
+            (false, true) => LOSS_NEARBY,
+            (false, false) => LOSS_ALONE,
+        };
+        let congested = self.round_lost >= 3 && loss > limit;
         let peak = f64::from(self.round_peak);
         if congested {
             self.ceiling = (peak.min(self.ceiling) * BACK_OFF).max(WINDOW_MIN);
