@@ -14,7 +14,7 @@ use super::DestinationKeys;
 use crate::base::Rng;
 
 /// How long the first version waits for the remaining tunnels after the first one.
-const FIRST_WAIT: Duration = Duration::from_millis(1500);
+const FIRST_WAIT: Duration = Duration::from_millis(600);
 /// How long changes are gathered.
 const GATHER: Duration = Duration::from_secs(3);
 /// How long changes are gathered when a published tunnel has died.
@@ -125,3 +125,6 @@ fn select(now: Now, inbound: &[InboundTunnel]) -> Vec<InboundTunnel> {
     chosen.sort_by_key(|t| (t.gateway, t.id));
     chosen
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,29 @@ pub(crate) fn choose(
 ) -> Option<Path> {
     let outbound = choose_tunnel(now, rng, old.map(|p| p.outbound), change == Change::Tunnel, pool)?;
     let lease = choose_lease(now, rng, old.map(|p| p.lease), change == Change::Lease, remote)?;
-    Some(Path { outbound, lease })
+    Some(part_ends(now, rng, Path { outbound, lease }, pool, remote))
+}
+
+/// Replaces the lease, else the tunnel, of a path whose endpoint is the lease's gateway, if there are others: such a
+/// router sees both ends of the way, and i2pd 2.45.1 lets a message to a gateway of its own lie there until the next
+/// one comes by a link.
+fn part_ends(now: Now, rng: &mut Rng, path: Path, pool: &PoolState, remote: &LeaseSet2) -> Path {
+    let endpoint = |handle| pool.outbound.iter().find(|t| t.handle == handle).map(|t| t.endpoint);
+    let Some(end) = endpoint(path.outbound).filter(|end| *end == path.lease.gateway) else { return path };
+    let leases: Vec<_> = remote.leases().iter().filter(|l| is_good(now, l) && l.gateway != end).collect();
+    if let Some(lease) = leases.get(rng.index(leases.len())) {
+        return Path { lease: **lease, ..path };
+    }
+    let tunnels: Vec<_> = pool.outbound.iter().filter(|t| is_lasting(now, t) && t.endpoint != end).collect();
+    tunnels.get(rng.index(tunnels.len())).map_or(path, |t| Path { outbound: t.handle, ..path })
+}
+
+fn is_good(now: Now, lease: &Lease2) -> bool {
+    lease.end_s > now.wall_s().saturating_add(LEASE_MARGIN_S)
+}
+
+fn is_lasting(now: Now, tunnel: &OutboundTunnel) -> bool {
+    tunnel.expires.since(now.mono) > TUNNEL_MARGIN
 }
 
 fn choose_tunnel(
@@ -54,7 +76,7 @@ fn choose_tunnel(
     pool: &PoolState,
 ) -> Option<TunnelId> {
     let alive = |t: &&OutboundTunnel| t.expires > now.mono;
-    let lasting = |t: &&OutboundTunnel| t.expires.since(now.mono) > TUNNEL_MARGIN;
+    let lasting = |t: &&OutboundTunnel| is_lasting(now, t);
     let keep = old.filter(|h| pool.outbound.iter().filter(lasting).any(|t| t.handle == *h));
     if let (Some(handle), false) = (keep, change) {
         return Some(handle);
@@ -75,7 +97,7 @@ fn choose_lease(
     remote: &LeaseSet2,
 ) -> Option<Lease2> {
     let wall = now.wall_s();
-    let good = |l: &&Lease2| l.end_s > wall.saturating_add(LEASE_MARGIN_S);
+    let good = |l: &&Lease2| is_good(now, l);
     // A lease that the remote no longer lists may be dead; its end date may also have changed.
     let keep = old
         .and_then(|o| remote.leases().iter().find(|l| (l.gateway, l.tunnel) == (o.gateway, o.tunnel)))
@@ -95,3 +117,6 @@ fn choose_lease(
 pub(crate) fn latest_end_s(remote: &LeaseSet2) -> u32 {
     remote.leases().iter().map(|l| l.end_s).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
