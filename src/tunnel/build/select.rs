@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Which routers become the hops of a tunnel.
 //!
-//! Pure: a [`PeerView`], a [`Want`] and randomness in, hops out. Rules that protect anonymity or that the network
+//! Pure: a [`PeerView`], a wish and randomness in, hops out. Rules that protect anonymity or that the network
 //! forces hold always (no router twice, never ourselves, one hop per subnet and family, every hop able to reach the
 //! next); preferences (tier, rest after a refusal, share of our tunnels) are given up one after the other when too few
 //! routers are left. Within a pool hops are ordered by a secret of the pool, against predecessor attacks.
