@@ -448,7 +448,7 @@ impl Builder {
             }
             _ => return,
         };
-        tracing::debug!(pool = owner.0, ?direction, hops = hops.len(), "tunnel established");
+        tracing::debug!(pool = owner.0, ?direction, ?hops, "tunnel established");
         self.add_tunnel(now, owner, direction, config, id, hops, sent);
     }
 

@@ -119,7 +119,7 @@ impl Transit {
         } else {
             metrics.transit_rejected.inc();
         }
-        tracing::debug!(role = ?answered.request.role, accepted = answered.accepted, ?from, "tunnel build answered");
+        tracing::debug!(?size, role = ?answered.request.role, accepted = answered.accepted, ?from, "tunnel build answered");
         let to = answered.request.next;
         let message = self.onward(now, answered);
         if to == self.me || from == Some(to) || view.get(&to).is_some() {
