@@ -38,11 +38,11 @@ lint: ## formatting and clippy, warnings are errors
 fmt: ## format the sources
 	$(CARGO) fmt
 
-interop: build ## tests against i2pd on a private network
-	@if [ -x sam-tests/interop/run ]; then sam-tests/interop/run; else echo "interop: no harness in sam-tests/interop yet, left out"; fi
+interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
+	sam-tests/interop.sh interop.py $(ARGS)
 
-bench: build ## speed and memory beside i2pd, as one table
-	@if [ -x sam-tests/interop/bench ]; then sam-tests/interop/bench; else echo "bench: no harness in sam-tests/interop yet, left out"; fi
+bench: build ## speed and memory beside i2pd, as one table (ARGS="--quick")
+	sam-tests/interop.sh bench.py $(ARGS)
 
-soak: build ## a stream that outlives its tunnels (SOAK=seconds)
-	@if [ -x sam-tests/interop/soak ]; then sam-tests/interop/soak $(SOAK); else echo "soak: no harness in sam-tests/interop yet, left out"; fi
+soak: build ## streams that outlive their tunnels and leases (SOAK=seconds)
+	sam-tests/interop.sh soak.py --seconds $(SOAK) $(ARGS)

@@ -10,6 +10,7 @@ one line, PASS or FAIL, with what was seen; the last line is "N passed, N failed
 """
 import argparse
 import re
+import signal
 import sys
 import time
 import traceback
@@ -61,6 +62,7 @@ class World:
         for name, path in (("by-us-first", [us[1], them[3]]), ("by-us-last", [them[4], us[2]]), ("sandwich", [us[1], them[4], us[2]])):
             self.open(("i2pd", name), them[3] if name == "by-us-last" else them[2], len(path), quantity=1,
                       explicitPeers=",".join(r.b64 for r in path))
+        self.open(("i2pd", "long"), them[3], 2, quantity=1, explicitPeers=f"{us[1].b64},{us[2].b64}", i2cp_leaseSetEncType=0)
         self.open(("ours", "mixed"), us[0], (3, 2))
         for k, router in enumerate(self.served.i2pds):
             self.open(("served", k), router, 1)
@@ -96,24 +98,33 @@ def _linked(w, theirs, our_word):
 
 # --- (b) tunnels -----------------------------------------------------------------------------------------------------
 
-def i2pd_builds_through_us_short(w):
-    return _through_us(w, "Short")
-
-
 def i2pd_builds_through_us_long(w):
-    return _through_us(w, "Long")
+    """i2pd sends long records for the outbound tunnels of a destination that cannot open ECIES replies."""
+    b32 = w.session(("i2pd", "long")).b32
+    ours = {r.short: r for r in w.mixed.ours}
+    def seen():
+        paths = [hops for way, state, hops in w.mixed.i2pds[3].destination_tunnels(b32) if way == "out" and state == "established"]
+        accepted = {r.name: n for r in ours.values() if (n := _answered(r, "Long"))}
+        if len(accepted) >= 2 and any(len(hops) == 2 and set(hops) <= ours.keys() for hops in paths):
+            path = "+".join(ours[h].name for h in paths[0])
+            return f"accepted by {', '.join(f'{k} {n} times' for k, n in accepted.items())}; i2pd shows its tunnel by {path}"
+    return until(seen, 60, "long builds of i2pd through us")
 
 
-def _through_us(w, size):
+def _answered(router, size):
+    return len(re.findall(rf"tunnel build answered size={size} .*accepted=true", router.log_text()))
+
+
+def i2pd_builds_through_us_short(w):
     """We accepted such a build, hold transit tunnels, and i2pd has established tunnels with us as a hop."""
     def seen():
         us = {r.short: r for r in w.mixed.ours}
         users = [i.name for i in w.mixed.i2pds if any(state == "established" and us.keys() & set(hops) for _, state, hops in i.tunnels())]
-        accepted = sum(len(re.findall(rf"tunnel build answered size={size} .*accepted=true", r.log_text())) for r in us.values())
+        accepted = sum(_answered(r, "Short") for r in us.values())
         transit = sum(r.status()["transit"] for r in us.values())
         if users and accepted and transit:
-            return f"{accepted} {size.lower()} builds accepted, {transit} transit tunnels; {', '.join(users)} show us as hop"
-    return until(seen, 90, f"{size.lower()} builds of i2pd through us")
+            return f"{accepted} short builds accepted, {transit} transit tunnels; {', '.join(users)} show us as hop"
+    return until(seen, 90, "short builds of i2pd through us")
 
 
 def we_build_through_i2pd(w):
@@ -386,4 +397,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main())

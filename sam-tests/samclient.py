@@ -90,7 +90,7 @@ class Session:
         # i2pd 2.45.1 publishes an ElGamal key alone unless it is told the type.
         options = {"inbound.length": inbound, "outbound.length": outbound, "inbound.quantity": quantity, "outbound.quantity": quantity,
                    "inbound.lengthVariance": 0, "outbound.lengthVariance": 0, "i2cp.leaseSetEncType": 4}
-        options |= {k.replace("_", "."): v for k, v in more.items()}
+        options |= {k.replace("_", ".", 1): v for k, v in more.items()}
         start = time.monotonic()
         self.control = Sam(address, timeout)
         try:

@@ -28,6 +28,8 @@ import urllib.request
 
 from samclient import Sam, SamError
 
+# The tools of an administrator are not on every path.
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 PR_SET_PDEATHSIG = 1
@@ -365,7 +367,7 @@ def binary():
 
 def net_i2pd():
     """The i2pd to run: $I2PD or the one on the path."""
-    found = os.environ.get("I2PD") or shutil.which("i2pd") or shutil.which("i2pd", path="/usr/sbin:/usr/local/sbin")
+    found = os.environ.get("I2PD") or shutil.which("i2pd")
     if not found:
         raise Unavailable("i2pd is not installed (Debian package i2pd)")
     return found

@@ -60,6 +60,9 @@ async fn run(config: RouterConfig) -> Result<(), Failure> {
             return Err(anyhow!("the router stopped by itself; the log says why").into());
         }
     }
+    let counted: Vec<String> =
+        router.counters().iter().filter(|c| c.2 > 0).map(|(r, n, v)| format!("{r}.{n}={v}")).collect();
+    tracing::debug!("counters: {}", counted.join(" "));
     stop_or_quit(&mut signals, router.shutdown()).await;
     tracing::info!("stopped");
     Ok(())
