@@ -9,7 +9,7 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit lint fmt interop bench soak
+.PHONY: help build demo run devnet test unit lint fmt doc interop bench soak
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: unit interop ## every test, those against other routers included
+test: lint doc unit interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	$(CARGO) test --locked
@@ -34,6 +34,9 @@ unit: ## tests that need nothing but this tree
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+doc: ## the documents of the library, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
 fmt: ## format the sources
 	$(CARGO) fmt

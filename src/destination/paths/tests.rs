@@ -61,7 +61,7 @@ fn tunnels_and_leases_near_their_end_are_left_in_time() {
 #[test]
 fn a_lease_just_over_is_the_last_resort_and_a_dead_one_is_none() {
     let pool = pool(vec![tunnel(1, 1, 10)]);
-    let mut path =
+    let path =
         |end| choose(NOW, &mut Rng::from_seed(1), None, Change::Nothing, &pool, &remote(vec![lease(3, end)]));
     assert!(path(WALL_S - 30).is_some());
     assert!(path(WALL_S - 41).is_none());
