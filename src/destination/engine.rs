@@ -81,6 +81,8 @@ pub(crate) enum Action {
     Incoming,
     /// The router should look for this floodfill.
     FindRouter(RouterHash),
+    /// Packets go unanswered: our tunnels should be tested.
+    Suspect,
 }
 
 /// A peer's stream that nobody has taken yet.
@@ -622,6 +624,9 @@ impl Engine {
             Some(PathHint::SwitchLease) => Change::Lease,
             _ => Change::Nothing,
         };
+        if change != Change::Nothing {
+            self.actions.push_back(Action::Suspect);
+        }
         let payloads: Vec<Vec<u8>> = packets.into_iter().map(|p| p.bytes).collect();
         let remote = Remote { hash: to, key };
         match self.sessions.seal(now, &remote, &payloads, SealOptions::default()) {

@@ -13,8 +13,8 @@ use super::handles::Command;
 use super::{Error, I2pStream, Incoming, SessionStatus, StreamStatus};
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
-use crate::tunnel::PoolState;
 use crate::tunnel::plane::Input;
+use crate::tunnel::{PoolId, PoolState};
 use crate::wire::{Destination, I2np, RouterHash};
 
 /// Time between looks for callers who have gone.
@@ -26,8 +26,10 @@ const TURN: usize = 16;
 pub(crate) struct Wires {
     pub(crate) clock: Clock,
     pub(crate) plane: QueueSender<Input>,
-    /// Routers that the netDb should look for.
-    pub(crate) find: QueueSender<RouterHash>,
+    /// Hints for control; none of them must arrive.
+    pub(crate) hints: QueueSender<Hint>,
+    /// Our pool, to name it in hints.
+    pub(crate) pool_id: PoolId,
     pub(crate) inbox: QueueReceiver<Vec<I2np>>,
     pub(crate) commands: QueueReceiver<Command>,
     pub(crate) pool: watch::Receiver<Arc<PoolState>>,
@@ -39,6 +41,15 @@ pub(crate) struct Wires {
     /// Inbound tunnels, outbound tunnels and streams, for whoever asks.
     pub(crate) counts: watch::Sender<(usize, usize, usize)>,
     pub(crate) stop: CancellationToken,
+}
+
+/// Something that control may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    /// A floodfill that nobody knows yet was named: look for it.
+    Find(RouterHash),
+    /// Packets of this pool's owner go unanswered: its tunnels should be tested now.
+    Suspect(PoolId),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
@@ -114,7 +125,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             swept = now.mono;
             task.sweep(now);
         }
-        task.settle(now, &wires.find);
+        task.settle(now, &wires.hints, wires.pool_id);
         let counts = task.engine.counts();
         wires.counts.send_if_modified(|c| std::mem::replace(c, counts) != counts);
     }
@@ -153,7 +164,7 @@ impl Task {
     }
 
     /// Answers callers and brings waiting peers and waiting accepts together.
-    fn settle(&mut self, now: Now, find: &QueueSender<RouterHash>) {
+    fn settle(&mut self, now: Now, hints: &QueueSender<Hint>, pool: PoolId) {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Connected { token, result } => {
@@ -172,7 +183,10 @@ impl Task {
                     }
                 }
                 Action::FindRouter(router) => {
-                    let _ = find.try_push(router);
+                    let _ = hints.try_push(Hint::Find(router));
+                }
+                Action::Suspect => {
+                    let _ = hints.try_push(Hint::Suspect(pool));
                 }
                 Action::Incoming | Action::Out { .. } => {}
             }

@@ -17,6 +17,7 @@ use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
+use crate::destination::task::Hint;
 use crate::destination::{
     self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession,
 };
@@ -30,7 +31,7 @@ const INBOX: usize = 512;
 /// Calls of handles that wait for a destination's task.
 const COMMANDS: usize = 256;
 /// How long a session may take to get its tunnels and to be published.
-const SESSION_DEADLINE: Duration = Duration::from_secs(300);
+const SESSION_DEADLINE: Duration = Duration::from_secs(290);
 /// Longest orderly shutdown.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(8);
 
@@ -106,6 +107,17 @@ impl fmt::Display for NotReady {
 }
 
 impl std::error::Error for NotReady {}
+
+/// A session on its way.
+struct Opening {
+    session: Session,
+    /// Answers when it can be used.
+    ready: oneshot::Receiver<()>,
+    /// How far it is.
+    progress: watch::Receiver<String>,
+    /// Why its tunnels cannot be built, if so.
+    trouble: watch::Receiver<String>,
+}
 
 /// Sets up a router.
 #[derive(Clone, Default)]
@@ -189,7 +201,7 @@ pub(super) struct Inner {
     /// Ends when everything but the disk has ended; the disk's task ends with its queue.
     pub(super) disk_tasks: Tasks,
     pub(super) requests: QueueSender<Request>,
-    pub(super) finds: QueueSender<RouterHash>,
+    pub(super) hints: QueueSender<Hint>,
     pub(super) plane: PlaneHandle,
     pub(super) view: watch::Receiver<PeerView>,
     pub(super) own_info: watch::Receiver<Arc<RouterInfo>>,
@@ -304,7 +316,7 @@ impl Router {
     /// [`ErrorKind::DuplicateDestination`], [`ErrorKind::Limit`], or [`ErrorKind::NoTunnels`] after five minutes
     /// without tunnels; the explanation says what was tried.
     pub async fn session(&self, config: SessionConfig) -> Result<Session, Error> {
-        let (session, ready, progress) = self.begin_session(config).await?;
+        let Opening { session, ready, progress, trouble } = self.begin_session(config).await?;
         tokio::select! { biased;
             done = ready => match done {
                 Ok(()) => Ok(session),
@@ -312,16 +324,13 @@ impl Router {
             },
             () = tokio::time::sleep(SESSION_DEADLINE) => {
                 let why = progress.borrow().clone();
-                let trouble = self.inner.status.borrow().trouble.clone().unwrap_or_default();
+                let trouble = trouble.borrow().clone();
                 Err(Error::new(ErrorKind::NoTunnels, format!("tunnel build timeout: {why}; {trouble}")))
             }
         }
     }
 
-    async fn begin_session(
-        &self,
-        config: SessionConfig,
-    ) -> Result<(Session, oneshot::Receiver<()>, watch::Receiver<String>), Error> {
+    async fn begin_session(&self, config: SessionConfig) -> Result<Opening, Error> {
         let mut rng = self.fork("session");
         let keys = match config.keys.clone() {
             Some(keys) => keys,
@@ -339,7 +348,8 @@ impl Router {
         let wires = destination::task::Wires {
             clock: self.inner.clock.clone(),
             plane: self.inner.plane.own.clone(),
-            find: self.inner.finds.clone(),
+            hints: self.inner.hints.clone(),
+            pool_id: seed.pool_id,
             inbox,
             commands,
             pool: seed.pool,
@@ -364,7 +374,7 @@ impl Router {
         open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));
         open.push(session.downgrade());
         drop(open);
-        Ok((session, ready, progress))
+        Ok(Opening { session, ready, progress, trouble: seed.trouble })
     }
 
     fn open_sessions(&self) -> std::sync::MutexGuard<'_, Vec<WeakSession>> {

@@ -16,6 +16,7 @@ use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
 use crate::base::{Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
+use crate::destination::task::Hint;
 use crate::netdb::reseed::Bundle;
 use crate::netdb::{self, PeerView};
 use crate::transport::{self, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
@@ -23,7 +24,6 @@ use crate::tunnel::TunnelKey;
 use crate::tunnel::build::{self, Builder, BuilderConfig};
 use crate::tunnel::plane::{Plane, PlaneConfig};
 use crate::tunnel::task as plane_task;
-use crate::wire::RouterHash;
 
 /// Socket reads of all peers that wait for the plane; a full queue stops their reading.
 const PEER_BATCHES: usize = 64;
@@ -52,7 +52,7 @@ struct Queues {
     database: (QueueSender<ToControl>, QueueReceiver<ToControl>),
     dials: (QueueSender<ToDial>, QueueReceiver<ToDial>),
     refused: (QueueSender<TunnelKey>, QueueReceiver<TunnelKey>),
-    finds: (QueueSender<RouterHash>, QueueReceiver<RouterHash>),
+    hints: (QueueSender<Hint>, QueueReceiver<Hint>),
     events: (QueueSender<TransportEvent>, QueueReceiver<TransportEvent>),
     requests: (QueueSender<Request>, QueueReceiver<Request>),
     disk: (QueueSender<Job>, QueueReceiver<Job>),
@@ -65,7 +65,7 @@ fn queues() -> Queues {
         database: Queue::bounded("plane_to_database", TO_DATABASE),
         dials: Queue::bounded("plane_to_dial", TO_DIAL),
         refused: Queue::bounded("plane_refusals", TO_DIAL),
-        finds: Queue::bounded("find_router", TO_DIAL),
+        hints: Queue::bounded("hints", TO_DIAL),
         events: Queue::bounded("transport_events", TRANSPORT_EVENTS),
         requests: Queue::bounded("requests", REQUESTS),
         disk: Queue::bounded("disk_jobs", DISK_JOBS),
@@ -154,7 +154,7 @@ pub(super) async fn start(
         database: q.database.1,
         dials: q.dials.1,
         refused: q.refused.1,
-        finds: q.finds.1,
+        hints: q.hints.1,
         transport_events: q.events.1,
         requests: q.requests.1,
         plane: plane.orders.clone(),
@@ -171,7 +171,7 @@ pub(super) async fn start(
         tasks,
         disk_tasks,
         requests: q.requests.0,
-        finds: q.finds.0,
+        hints: q.hints.0,
         plane,
         view,
         own_info,

@@ -19,6 +19,7 @@ use super::persist::Job;
 use super::status::StatusBoard;
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::crypto::Verified;
+use crate::destination::task::Hint;
 use crate::netdb::{self, PeerView, Report};
 use crate::transport::{self, TransportEvent, TransportHandle};
 use crate::tunnel::build::{self, Builder};
@@ -47,7 +48,7 @@ crate::metrics! {
         to_plane_dropped: Counter,
         /// Messages dropped because the RouterInfo of their receiver was not found in time.
         dial_unknown: Counter,
-        /// Messages dropped because too many routers were awaited.
+        /// Messages dropped because too many dials or awaited routers were under way.
         dial_full: Counter,
         /// Disk jobs dropped because the disk is too slow.
         disk_dropped: Counter,
@@ -97,6 +98,8 @@ pub(crate) enum Request {
 pub(crate) struct SessionSeed {
     pub(crate) pool_id: PoolId,
     pub(crate) pool: watch::Receiver<Arc<PoolState>>,
+    /// Why its tunnels cannot be built, as of the last failure.
+    pub(crate) trouble: watch::Receiver<String>,
 }
 
 /// Why a session was refused.
@@ -112,6 +115,8 @@ pub(crate) type Counters = (&'static str, Box<dyn Fn() -> Vec<(&'static str, u64
 
 struct Live {
     hash: DestHash,
+    /// Why its tunnels cannot be built, as of the last failure.
+    trouble: watch::Sender<String>,
     pool: watch::Sender<Arc<PoolState>>,
     stop: CancellationToken,
     ended: CancellationToken,
@@ -127,7 +132,7 @@ pub(crate) struct Wires {
     pub(crate) transport_events: QueueReceiver<TransportEvent>,
     pub(crate) requests: QueueReceiver<Request>,
     pub(crate) plane: QueueSender<Order>,
-    pub(crate) finds: QueueReceiver<RouterHash>,
+    pub(crate) hints: QueueReceiver<Hint>,
     pub(crate) disk: QueueSender<Job>,
     pub(crate) transport: TransportHandle,
     pub(crate) view: watch::Sender<PeerView>,
@@ -242,9 +247,9 @@ impl Control {
                     let now = w.clock.now();
                     database.drain(..).for_each(|m| self.message(now, m));
                 }
-                router = w.finds.recv() => {
-                    let Some(router) = router else { break };
-                    self.netdb.handle(w.clock.now(), netdb::Input::FindRouter(router));
+                hint = w.hints.recv() => {
+                    let Some(hint) = hint else { break };
+                    self.hint(w.clock.now(), hint);
                 }
                 key = w.refused.recv() => {
                     let Some(key) = key else { break };
@@ -332,6 +337,13 @@ impl Control {
         }
     }
 
+    fn hint(&mut self, now: Now, hint: Hint) {
+        match hint {
+            Hint::Find(router) => self.netdb.handle(now, netdb::Input::FindRouter(router)),
+            Hint::Suspect(pool) => self.builder.handle(now, &self.view, build::Input::Suspect(pool)),
+        }
+    }
+
     fn request(&mut self, now: Now, request: Request) {
         match request {
             Request::OpenSession { hash, config, inbox, stop, ended, reply } => {
@@ -379,18 +391,22 @@ impl Control {
         self.next_pool += 1;
         let pool_id = PoolId(self.next_pool);
         let (pool, receiver) = watch::channel(Arc::default());
-        self.sessions.insert(pool_id, Live { hash, pool, stop, ended });
+        let (trouble, trouble_receiver) = watch::channel(String::new());
+        self.sessions.insert(pool_id, Live { hash, trouble, pool, stop, ended });
         self.to_plane.push_back(Order::Owner(pool_id, Arc::new(inbox)));
         let open = build::Input::OpenPool { id: pool_id, config, explicit: Vec::new() };
         self.builder.handle(now, &self.view, open);
         self.status.sessions(self.sessions.len());
-        Ok(SessionSeed { pool_id, pool: receiver })
+        Ok(SessionSeed { pool_id, pool: receiver, trouble: trouble_receiver })
     }
 
     fn dial(&mut self, now: Now, d: ToDial, transport: &TransportHandle) {
         if let Some(entry) = self.view.get(&d.peer) {
             let info = Arc::new(RouterInfo::clone(&entry.info));
-            transport.dial(info, d.messages, d.class);
+            let count = d.messages.len() as u64;
+            if !transport.dial(info, d.messages, d.class) {
+                self.metrics.dial_full.add(count);
+            }
             return;
         }
         if self.held.len() >= HELD_ROUTERS_MAX && !self.held.contains_key(&d.peer) {
@@ -429,6 +445,9 @@ impl Control {
             build::Action::Pool(id, state) => self.pool_changed(now, id, state),
             build::Action::Trouble(id, report) => {
                 tracing::debug!(pool = id.0, %report, "tunnels of a pool");
+                if let Some(live) = self.sessions.get(&id) {
+                    live.trouble.send_replace(report.to_string());
+                }
                 self.status.trouble(id, (!report.is_ready()).then(|| report.to_string()));
             }
             build::Action::Profile(router, report) => {
