@@ -163,7 +163,8 @@ impl Session {
     }
 
     /// Waits for a peer's stream, to any port. Any number of calls may wait; they are served first come, first
-    /// served, and a call whose future was dropped is skipped without losing a peer.
+    /// served, and a call whose future was dropped is skipped. A call dropped in the very moment of its answer closes the
+    /// peer's stream: keep one call going rather than race it against a timer.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] when the session ends.

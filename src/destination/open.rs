@@ -77,7 +77,8 @@ impl Open {
             let Some(bytes) = table.read(now, id, room) else { break };
             self.giver.give(bytes);
         }
-        if table.is_finished(id) && !self.finished {
+        // A stream that ended in an error is finished as well, but its reader must not take that for an orderly end.
+        if self.closed.is_none() && table.is_finished(id) && !self.finished {
             self.finished = true;
             self.giver.finish();
         }

@@ -32,8 +32,10 @@ const INBOX: usize = 512;
 const COMMANDS: usize = 256;
 /// How long a session may take to get its tunnels and to be published.
 const SESSION_DEADLINE: Duration = Duration::from_secs(290);
-/// Longest orderly shutdown.
-const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(8);
+/// How long a shutdown waits for the sessions to say goodbye.
+const SESSIONS_DEADLINE: Duration = Duration::from_secs(1);
+/// Longest orderly shutdown after that.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(7);
 
 /// Why a router did not start.
 #[derive(Debug)]
@@ -461,6 +463,15 @@ impl Router {
 
     /// Stops the router in order: streams are reset, links terminated, state saved. At most 8 s.
     pub async fn shutdown(&self) {
+        // Sessions first, while the tunnels still carry their resets to the peers.
+        let sessions = self.sessions();
+        sessions.iter().for_each(Session::begin_close);
+        let closed = async {
+            for session in &sessions {
+                session.closed().await;
+            }
+        };
+        let _ = tokio::time::timeout(SESSIONS_DEADLINE, closed).await;
         self.inner.tasks.stop();
         let all = async {
             self.inner.tasks.finished().await;

@@ -107,3 +107,44 @@ async fn bytes_cross_two_hops_on_many_threads() {
 async fn bytes_cross_two_hops_on_one_thread() {
     run(2).await;
 }
+
+#[tokio::test]
+async fn a_shutdown_resets_the_streams_of_its_sessions() {
+    let routers = network(5).await;
+    for router in &routers {
+        router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
+    }
+    let config = SessionConfig::transient().tunnels(1, 2);
+    let server = routers[0].session(config.clone()).await.expect("opens");
+    let client = routers[1].session(config).await.expect("opens");
+    let mut listener = server.listen(0);
+    let target = server.destination().clone();
+    let (far, near) = tokio::join!(listener.accept(), client.connect(target));
+    let (mut far, mut near) = (far.expect("accepts"), near.expect("connects"));
+    near.write_all(b"hello").await.expect("writes");
+    let mut got = [0; 5];
+    far.read_exact(&mut got).await.expect("reads");
+    routers[0].shutdown().await;
+    let end = tokio::time::timeout(Duration::from_secs(10), near.read(&mut got))
+        .await
+        .expect("the peer hears of it");
+    assert!(end.is_err(), "a reset, not an orderly end: {end:?}");
+    drop(far);
+}
+
+#[tokio::test]
+async fn a_destination_can_be_opened_again_right_after_its_close_and_not_twice() {
+    let routers = network(5).await;
+    for router in &routers {
+        router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
+    }
+    let keys = routers[0].new_keys(crate::wire::SigType::Ed25519).expect("keys");
+    let config = SessionConfig::with_keys(keys).tunnels(1, 1);
+    let first = routers[0].session(config.clone()).await.expect("opens");
+    let twice = routers[0].session(config.clone()).await.expect_err("is in use");
+    assert_eq!(twice.kind(), crate::destination::ErrorKind::DuplicateDestination);
+    first.begin_close();
+    let second =
+        tokio::time::timeout(Duration::from_secs(20), routers[0].session(config)).await.expect("in time");
+    assert_eq!(second.expect("opens again").destination(), first.destination());
+}

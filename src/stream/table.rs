@@ -199,11 +199,10 @@ impl Table {
         self.conns.get(&id.0).map_or(0, |s| s.conn.recv.readable())
     }
 
-    /// Whether all has been read and no more will come.
+    /// Whether the peer has closed its direction in order and all of it was read. A stream that ended otherwise says
+    /// so by [`Event::Closed`] alone.
     pub fn is_finished(&self, id: StreamId) -> bool {
-        self.conns.get(&id.0).is_none_or(|s| {
-            s.conn.recv.readable() == 0 && (s.conn.recv.is_closed() || s.conn.phase == Phase::Dead)
-        })
+        self.conns.get(&id.0).is_none_or(|s| s.conn.recv.readable() == 0 && s.conn.recv.is_closed())
     }
 
     /// The application is done with the stream: what was written is delivered, then a CLOSE; what still comes is

@@ -110,7 +110,7 @@ fn a_reset_ends_both_sides_after_what_came_before() {
         w.app(1, other).asleep = false;
         w.work(1);
         assert_eq!(w.app(1, other).received, noise(7, 10_000));
-        assert!(w.sides[1].table.is_finished(other));
+        assert!(!w.sides[1].table.is_finished(other), "a reset is no orderly end");
         let now = w.now;
         w.sides[1].table.close(now, other);
         w.work(1);
