@@ -19,7 +19,7 @@ import sys
 import time
 
 import testnet
-from samclient import CHUNK, SamError, Session, Task, echo, pair
+from samclient import CHUNK, SamError, Task, echo, pair
 from testnet import Net, Unavailable, until
 
 HOPS = (0, 1, 2, 3)
@@ -48,12 +48,12 @@ class Side:
         pairs = {hops: [] for hops in HOPS}
         for hops in HOPS:
             for router in (self.client, self.server):
-                task = Task(Session, router.sam, hops, timeout=180)
+                task = Task(self.net.session, router, hops, timeout=180)
                 if not side_by_side:
-                    task.result(200)
+                    task.result(600)
                 pairs[hops].append(task)
         for hops, (client, server) in pairs.items():
-            self.sessions[hops] = (client.result(200), server.result(200))
+            self.sessions[hops] = (client.result(600), server.result(600))
             if hops:
                 for session in self.sessions[hops]:
                     self.note("session", session.seconds)

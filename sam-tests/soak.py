@@ -18,7 +18,7 @@ import threading
 import time
 
 import testnet
-from samclient import SamError, Session, Task, pair
+from samclient import SamError, Task, pair
 from testnet import Net, Unavailable
 
 BLOCK = 1 << 16
@@ -113,9 +113,9 @@ def soak(net, a):
     net.wait_up()
     us, them = net.ours, net.i2pds
     ends = [("ours to ours", us[0], us[1]), ("ours to i2pd", us[0], them[2]), ("i2pd to ours", them[3], us[1])]
-    opening = [(Task(Session, c.sam, a.hops, timeout=180), Task(Session, s.sam, a.hops, timeout=180)) for _, c, s in ends]
+    opening = [(Task(net.session, c, a.hops, timeout=180), Task(net.session, s, a.hops, timeout=180)) for _, c, s in ends]
     flows, end = [], None
-    sessions = [(c.result(200), s.result(200)) for c, s in opening]
+    sessions = [(c.result(600), s.result(600)) for c, s in opening]
     streams = [pair(c, s) for c, s in sessions]
     end = time.monotonic() + a.seconds
     for (name, _, _), (near, far, _) in zip(ends, streams):

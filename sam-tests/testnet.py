@@ -26,7 +26,7 @@ import tempfile
 import time
 import urllib.request
 
-from samclient import Sam, SamError
+from samclient import Sam, SamError, Session
 
 # The tools of an administrator are not on every path.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -442,6 +442,26 @@ class Net:
         if not router.alive():
             raise RuntimeError(f"{router.name} ended:\n" + tail(router.log_text()))
         return router.up()
+
+    def session(self, router, hops, check=True, **more):
+        """A SAM session on one of these routers whose lease set can be found.
+
+        i2pd 2.45.1 now and then forgets to publish: its first attempt comes before its first outbound tunnel ("Can't
+        publish LeaseSet. Destination is not ready"), and the next ten minutes later. Its floodfills show it; then
+        the session is opened anew.
+        """
+        floodfills = [r for r in self.i2pds if r.floodfill]
+        for last in (False, False, False, False, True):
+            session = Session(router.sam, hops, **more)
+            if isinstance(router, Ours) or not floodfills or not check:
+                return session
+            try:
+                until(lambda: any(session.b32 in f.console("leasesets") for f in floodfills), 15, f"{router.name} publishes a lease set", every=0.5)
+                return session
+            except Late:
+                session.close()
+                if last:
+                    raise
 
     def close(self, keep=False):
         for router in self.routers:

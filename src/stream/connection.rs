@@ -31,6 +31,9 @@ const CLOSED_SILENCE: Duration = Duration::from_secs(300);
 const PEER_CLOSE_WAIT: Duration = Duration::from_secs(60);
 /// Timeouts in a row that are enough once the peer has closed: i2pd forgets a stream that it closed.
 const RESENDS_AFTER_CLOSE: u32 = 4;
+/// Timeouts in a row that are enough when an idle peer is asked whether it is there: with the time before the question,
+/// whoever only listens learns of the peer's death within two minutes.
+const RESENDS_OF_QUESTION: u32 = 7;
 /// Bytes thrown away after our close before the peer is told.
 const DISCARD_MAX: u64 = 64 * 1024;
 
@@ -329,7 +332,7 @@ impl Connection {
             && !self.keepalive.is_zero()
             && self.send.all_acked();
         // Spread, so that the streams of one program do not ask in the same moment.
-        idle.then(|| self.last_heard + self.keepalive + Duration::from_millis(u64::from(self.id % 15_000)))
+        idle.then(|| self.last_heard + self.keepalive + Duration::from_millis(u64::from(self.id % 10_000)))
     }
 
     /// Restarts the clocks that watch what is in flight.
@@ -419,7 +422,12 @@ impl Connection {
         self.backoff = self.backoff.saturating_add(1);
         self.stats.timeouts += 1;
         let peer_closed = self.recv.is_closed();
-        let limit = if peer_closed { RESENDS_AFTER_CLOSE.min(self.resends_max) } else { self.resends_max };
+        let enough = match peer_closed {
+            true => RESENDS_AFTER_CLOSE,
+            false if self.send.only_a_question_left() => RESENDS_OF_QUESTION,
+            false => self.resends_max,
+        };
+        let limit = enough.min(self.resends_max);
         if self.phase != Phase::Opening && self.backoff > limit {
             // A peer that has closed and is gone took our CLOSE for granted.
             let fine = peer_closed && self.close_sent && self.send.only_close_left();

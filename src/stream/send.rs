@@ -123,6 +123,12 @@ impl SendBuffer {
         self.unacked == 1 && self.sent.back().is_some_and(|s| s.kind == SentKind::Close)
     }
 
+    /// Whether nothing but a question for the peer's life waits for an ack.
+    pub(crate) fn only_a_question_left(&self) -> bool {
+        self.unacked == 1
+            && self.sent.back().is_some_and(|s| s.kind == SentKind::Data && s.payload.is_empty())
+    }
+
     /// Room for further bytes.
     pub(crate) const fn room(&self) -> usize {
         UNSENT_MAX.saturating_sub(self.unsent)
