@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Bytes that may wait for a peer.
-pub(crate) const BYTES_MAX: usize = 256 * 1024;
+/// Bytes that may wait for a peer. i2pd sends its whole window at once, 128 packets or 260 KiB as cells, and a stream of
+/// ours up to 512; what bounds the delay is the waiting time, not this.
+pub(crate) const BYTES_MAX: usize = 1024 * 1024;
 /// Of those, what transit may use: a quarter is kept for our own traffic.
 const TRANSIT_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
 /// What waited so long is not sent any more, whatever it is.

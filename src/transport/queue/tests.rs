@@ -47,12 +47,12 @@ fn control_goes_first_and_the_rest_in_order() {
 #[test]
 fn a_quarter_is_kept_for_our_own_traffic() {
     let (sender, metrics) = sender();
-    let dropped = sender.push(now(), messages(0..400, 1000), Class::Transit);
+    let dropped = sender.push(now(), messages(0..1600, 1000), Class::Transit);
     let room = TRANSIT_BYTES_MAX / (1000 + OVERHEAD);
-    assert_eq!(dropped, 400 - room);
+    assert_eq!(dropped, 1600 - room);
     assert_eq!(metrics.dropped_full.get(), dropped as u64);
     let own = (BYTES_MAX - sender.bytes()) / (1000 + OVERHEAD);
-    assert!(own > 50);
+    assert!(own > 200);
     assert_eq!(sender.push(now(), messages(0..own as u32, 1000), Class::Own), 0);
     assert!(sender.bytes() <= BYTES_MAX);
 }
@@ -60,16 +60,16 @@ fn a_quarter_is_kept_for_our_own_traffic() {
 #[test]
 fn own_traffic_pushes_the_oldest_transit_out_and_is_itself_refused_at_the_end() {
     let (sender, metrics) = sender();
-    sender.push(now(), messages(0..150, 1000), Class::Transit);
-    assert_eq!(sender.push(now(), messages(1000..1200, 1000), Class::Own), 0);
+    sender.push(now(), messages(0..600, 1000), Class::Transit);
+    assert_eq!(sender.push(now(), messages(1000..1800, 1000), Class::Own), 0);
     assert!(sender.bytes() <= BYTES_MAX);
     let evicted = metrics.dropped_full.get();
     assert!(evicted > 0);
     let all = take(&sender, now(), usize::MAX);
     assert_eq!(all.first().copied(), Some(evicted as u32), "the oldest went");
-    assert_eq!(all.len() as u64, 350 - evicted);
-    let refused = sender.push(now(), messages(0..400, 1000), Class::Own);
-    assert_eq!(refused, 400 - BYTES_MAX / (1000 + OVERHEAD));
+    assert_eq!(all.len() as u64, 1400 - evicted);
+    let refused = sender.push(now(), messages(0..1600, 1000), Class::Own);
+    assert_eq!(refused, 1600 - BYTES_MAX / (1000 + OVERHEAD));
 }
 
 #[test]
@@ -106,12 +106,12 @@ fn what_expired_or_waited_too_long_is_not_sent() {
 #[test]
 fn expired_messages_make_room_before_transit_does() {
     let (sender, metrics) = sender();
-    sender.push(now(), messages(0..100, 1000), Class::Transit);
-    let mut short = messages(100..240, 1000);
+    sender.push(now(), messages(0..400, 1000), Class::Transit);
+    let mut short = messages(400..960, 1000);
     short.iter_mut().for_each(|m| m.expiration_ms = now().wall_ms + 50);
     sender.push(now(), short, Class::Own);
-    assert_eq!(sender.push(after_ms(100), messages(300..301, 60_000), Class::Own), 0);
-    assert_eq!(metrics.dropped_expired.get(), 140);
+    assert_eq!(sender.push(after_ms(100), messages(1300..1301, 60_000), Class::Own), 0);
+    assert_eq!(metrics.dropped_expired.get(), 560);
     assert_eq!(metrics.dropped_full.get(), 0);
 }
 
