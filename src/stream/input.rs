@@ -11,9 +11,10 @@ use crate::wire::stream_packet::{CHOKE_MIN, CLOSE, NO_ACK, RESET, SYNCHRONIZE};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Acks wait at least so long for a second packet, and at most so long on slow paths.
-const ACK_DELAY_MIN: Duration = Duration::from_millis(10);
-const ACK_DELAY_MAX: Duration = Duration::from_millis(200);
+/// Acks wait at least so long for a second packet, and at most so long on slow paths. It must stay well below half a
+/// round trip: i2pd sends again what was not acknowledged after one and a half, and halves its window.
+const ACK_DELAY_MIN: Duration = Duration::from_millis(2);
+const ACK_DELAY_MAX: Duration = Duration::from_millis(100);
 /// In-order packets that make an ack due.
 const ACK_EVERY: u32 = 2;
 
@@ -183,7 +184,8 @@ impl Connection {
                 if urgent || self.ack.count >= ACK_EVERY {
                     self.ack.now = true;
                 } else if self.ack.at.is_none() && number > 0 {
-                    let delay = (self.rtt.smoothed_or_guess() / 16).clamp(ACK_DELAY_MIN, ACK_DELAY_MAX);
+                    let least = self.rtt.least().unwrap_or_else(|| self.rtt.smoothed_or_guess());
+                    let delay = (least / 16).clamp(ACK_DELAY_MIN, ACK_DELAY_MAX);
                     let delay = packet.delay_ms.map_or(delay, |d| delay.min(Duration::from_millis(d.into())));
                     self.ack.at = Some(now.mono + delay);
                 }
@@ -192,7 +194,14 @@ impl Connection {
                     events.push_back(Event::Readable(self.stream_id()));
                 }
             }
-            Insert::OutOfOrder | Insert::Refused => self.ack.now = true,
+            Insert::OutOfOrder => {
+                self.stats.out_of_order += 1;
+                self.ack.now = true;
+            }
+            Insert::Refused => {
+                self.stats.refused += 1;
+                self.ack.now = true;
+            }
             Insert::Duplicate => {
                 self.stats.duplicates += 1;
                 self.ack.now = true;

@@ -8,6 +8,8 @@ use std::time::Duration;
 const RTO_INITIAL: Duration = Duration::from_secs(3);
 const RTO_MIN: Duration = Duration::from_millis(300);
 const RTO_MAX: Duration = Duration::from_secs(10);
+/// Time is read once a turn, so that shorter samples say nothing.
+const SAMPLE_MIN: Duration = Duration::from_micros(200);
 /// A least round trip is believed for so long.
 const MIN_WINDOW: Duration = Duration::from_secs(10);
 /// Acks may be held back for so long by a far side that we know nothing about.
@@ -24,6 +26,7 @@ pub(crate) struct Rtt {
 impl Rtt {
     /// Takes a sample of a packet that was sent once only (Karn's rule is the caller's).
     pub(crate) fn sample(&mut self, now: Mono, rtt: Duration) {
+        let rtt = rtt.max(SAMPLE_MIN);
         match self.smoothed {
             None => {
                 self.smoothed = Some(rtt);

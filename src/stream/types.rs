@@ -141,6 +141,10 @@ pub struct StreamStats {
     pub timeouts: u64,
     /// Packets that came twice.
     pub duplicates: u64,
+    /// Packets that came before one with a lower number.
+    pub out_of_order: u64,
+    /// Packets for which there was no room.
+    pub refused: u64,
     /// Whether the peer has choked us.
     pub choked: bool,
 }
