@@ -16,8 +16,14 @@ pub struct StreamOptions {
     pub answer_pings: bool,
     /// Streams open at once, both ways. Default 2,048.
     pub max_streams: usize,
-    /// `i2cp.gzip`: compress what is worth it. Off sends stored blocks only. Default true.
-    pub compress: bool,
+    /// Timeouts in a row after which a peer counts as silent, 1 to 30. Default 12, about a minute and a half.
+    pub max_resends: u32,
+    /// Largest payload of a packet that we announce, 512 to 1,812 bytes. Default 1,812: two tunnel messages.
+    pub max_message: u16,
+    /// Idle time after which a peer is asked whether it is still there. Default 75 s; zero: never.
+    pub keepalive: Duration,
+    /// Small writes are never held back for company. Default false.
+    pub interactive: bool,
 }
 
 impl Default for StreamOptions {
@@ -27,7 +33,10 @@ impl Default for StreamOptions {
             max_window: 512,
             answer_pings: true,
             max_streams: 2048,
-            compress: true,
+            max_resends: 12,
+            max_message: 1812,
+            keepalive: Duration::from_secs(75),
+            interactive: false,
         }
     }
 }

@@ -136,8 +136,12 @@ impl Engine {
         let stream_config = stream::Config {
             streams_max: config.streams.max_streams,
             connect_timeout: config.streams.connect_timeout,
-            window_max: config.streams.max_window,
+            window_max: config.streams.max_window.clamp(1, 512),
             answer_pings: config.streams.answer_pings,
+            resends_max: config.streams.max_resends.clamp(1, 30),
+            mtu: config.streams.max_message.clamp(512, 1812),
+            keepalive: config.streams.keepalive,
+            interactive: config.streams.interactive,
             ..stream::Config::default()
         };
         let mut streams = Table::new(

@@ -49,6 +49,15 @@ fn start_error(sam: SocketAddr, error: &sam::SamError) -> StartError {
     StartError::Listen { key, address, problem: format!("{problem}; choose another with --{key}") }
 }
 
+/// `i2p.streaming.profile` of programs that wait for every answer.
+const INTERACTIVE: u8 = 2;
+
+/// Java's option says when a silent stream is asked for a sign of life. Zero means never, a few seconds would flood.
+fn keepalive(ms: u32) -> Duration {
+    let asked = Duration::from_millis(ms.into());
+    if asked.is_zero() { asked } else { asked.max(Duration::from_secs(20)) }
+}
+
 /// Holds the router weakly: the bridge is one of its tasks and must not keep it alive.
 struct SamBackend {
     router: Weak<Inner>,
@@ -85,12 +94,16 @@ impl Backend for SamBackend {
                 quantity: t.quantity,
                 backup: t.backup,
             };
+            let usual = StreamOptions::default();
             let streams = StreamOptions {
-                max_window: config.streaming.window_max.map_or(512, u32::from),
-                answer_pings: config.streaming.answer_pings.unwrap_or(true),
-                max_streams: config.streaming.concurrent_max.map_or(2048, |n| n as usize),
-                compress: config.streaming.gzip.unwrap_or(true),
-                ..StreamOptions::default()
+                max_window: config.streaming.window_max.map_or(usual.max_window, u32::from),
+                answer_pings: config.streaming.answer_pings.unwrap_or(usual.answer_pings),
+                max_streams: config.streaming.concurrent_max.map_or(usual.max_streams, |n| n as usize),
+                max_resends: config.streaming.resends_max.map_or(usual.max_resends, u32::from),
+                max_message: config.streaming.message_size_max.unwrap_or(usual.max_message),
+                keepalive: config.streaming.inactivity_timeout_ms.map_or(usual.keepalive, keepalive),
+                interactive: config.streaming.profile == Some(INTERACTIVE),
+                ..usual
             };
             let mut session_config = SessionConfig::with_keys(keys).nickname(config.name.clone());
             session_config.tunnels =
