@@ -434,9 +434,11 @@ impl Connection {
             self.end(if fine { CloseReason::Graceful } else { CloseReason::PeerSilent }, events);
             return;
         }
-        // An open stream's first timeout may be a loss like any other; a SYN may have a bad path from the start.
+        // An open stream's first timeout may be a loss like any other; a SYN may have a bad path from the start. And
+        // a peer that has closed may have forgotten the stream, which says nothing about the path.
         let tries = if self.phase == Phase::Open { self.backoff } else { self.backoff + 1 };
         self.hint = match tries {
+            _ if peer_closed && self.close_sent => PathHint::Keep,
             0 | 1 => PathHint::Keep,
             n if n % 2 == 0 => PathHint::SwitchTunnel,
             _ => PathHint::SwitchLease,

@@ -75,8 +75,7 @@ impl Rtt {
 
     /// Replaces the least round trip by one that was measured with a short queue.
     pub(crate) fn renew_least(&mut self, now: Mono, rtt: Option<Duration>) {
-        let value = rtt.or(self.least()).unwrap_or_default();
-        self.least = Some((value, now));
+        self.least = rtt.map(|r| r.max(SAMPLE_MIN)).or(self.least()).map(|least| (least, now));
     }
 
     /// Retransmission timeout after `backoff` timeouts in a row.

@@ -6,4 +6,5 @@ mod closing;
 mod flow;
 mod goodput;
 mod hostile;
+mod parts;
 mod world;
