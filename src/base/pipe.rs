@@ -47,10 +47,15 @@ impl<K: Send> Doorbell<K> {
         self.shared.1.notify_one();
     }
 
+    /// Takes all keys that have rung, without waiting.
+    pub fn take(&self) -> Vec<K> {
+        std::mem::take(&mut *lock(&self.shared.0))
+    }
+
     /// Waits for a ring and takes all keys.
     pub async fn wait(&self) -> Vec<K> {
         loop {
-            let keys = std::mem::take(&mut *lock(&self.shared.0));
+            let keys = self.take();
             if !keys.is_empty() {
                 return keys;
             }

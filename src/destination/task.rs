@@ -13,6 +13,7 @@ use super::handles::Command;
 use super::{Error, I2pStream, Incoming, SessionStatus, StreamStatus};
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
+use crate::stream::StreamId;
 use crate::tunnel::plane::Input;
 use crate::tunnel::{PoolId, PoolState};
 use crate::wire::{Destination, I2np, RouterHash};
@@ -98,7 +99,10 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
                     slot.send(Input::Out { handle, messages });
                 }
             }
-            () = wires.clock.sleep_until(wake) => task.engine.handle_timeout(wires.clock.now()),
+            // While the plane is full nothing can be sent that a timer might want to send.
+            () = wires.clock.sleep_until(wake), if !task.engine.has_out() => {
+                task.engine.handle_timeout(wires.clock.now());
+            }
             n = wires.inbox.recv_many(&mut inbox, TURN) => {
                 if n == 0 { break }
                 let now = wires.clock.now();
@@ -107,8 +111,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             ids = bell.wait() => task.engine.service(wires.clock.now(), &ids),
             changed = wires.pool.changed() => {
                 if changed.is_err() { break }
-                let pool = wires.pool.borrow_and_update().clone();
-                task.engine.set_pool(wires.clock.now(), pool);
+                wires.pool.mark_changed();
             }
             command = wires.commands.recv() => {
                 let Some(command) = command else { break };
@@ -116,11 +119,12 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             }
             changed = wires.view.changed() => {
                 if changed.is_err() { break }
-                let view = wires.view.borrow_and_update().clone();
-                task.engine.set_view(wires.clock.now(), view);
+                wires.view.mark_changed();
             }
         }
         let now = wires.clock.now();
+        task.service(now, &bell.take());
+        task.catch_up(now, &mut wires.commands, &mut wires.pool, &mut wires.view);
         if now.mono.since(swept) >= SWEEP {
             swept = now.mono;
             task.sweep(now);
@@ -137,6 +141,34 @@ impl Task {
         let callers = !self.connects.is_empty() || !self.accepts.is_empty() || self.ready.is_some();
         let sweep = callers.then_some(swept + SWEEP);
         [self.engine.poll_timeout(now), sweep].into_iter().flatten().min()
+    }
+
+    fn service(&mut self, now: Now, ids: &[StreamId]) {
+        if !ids.is_empty() {
+            self.engine.service(now, ids);
+        }
+    }
+
+    /// What a stream of messages must not keep waiting: the other sources, each for a bounded amount.
+    fn catch_up(
+        &mut self,
+        now: Now,
+        commands: &mut QueueReceiver<Command>,
+        pool: &mut watch::Receiver<Arc<PoolState>>,
+        view: &mut watch::Receiver<PeerView>,
+    ) {
+        for _ in 0..TURN {
+            let Some(command) = commands.try_recv() else { break };
+            self.command(now, command);
+        }
+        if pool.has_changed().unwrap_or(false) {
+            let pool = pool.borrow_and_update().clone();
+            self.engine.set_pool(now, pool);
+        }
+        if view.has_changed().unwrap_or(false) {
+            let view = view.borrow_and_update().clone();
+            self.engine.set_view(now, view);
+        }
     }
 
     fn command(&mut self, now: Now, command: Command) {

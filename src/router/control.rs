@@ -140,6 +140,15 @@ pub(crate) struct Wires {
     pub(crate) stop: CancellationToken,
 }
 
+/// Takes what waits now, up to a turn's worth.
+fn fill<T>(batch: &mut Vec<T>, queue: &mut QueueReceiver<T>) {
+    while batch.len() < TURN
+        && let Some(item) = queue.try_recv()
+    {
+        batch.push(item);
+    }
+}
+
 /// See the module.
 pub(crate) struct Control {
     keys: Arc<RouterKeys>,
@@ -232,21 +241,9 @@ impl Control {
                     let Some(event) = event else { break };
                     self.transport_event(w.clock.now(), event);
                 }
-                n = w.builds.recv_many(&mut builds, TURN) => {
-                    if n == 0 { break }
-                    let now = w.clock.now();
-                    builds.drain(..).for_each(|m| self.message(now, m));
-                }
-                n = w.dials.recv_many(&mut dials, TURN) => {
-                    if n == 0 { break }
-                    let now = w.clock.now();
-                    dials.drain(..).for_each(|d| self.dial(now, d, &w.transport));
-                }
-                n = w.database.recv_many(&mut database, TURN) => {
-                    if n == 0 { break }
-                    let now = w.clock.now();
-                    database.drain(..).for_each(|m| self.message(now, m));
-                }
+                n = w.builds.recv_many(&mut builds, TURN) => if n == 0 { break },
+                n = w.dials.recv_many(&mut dials, TURN) => if n == 0 { break },
+                n = w.database.recv_many(&mut database, TURN) => if n == 0 { break },
                 hint = w.hints.recv() => {
                     let Some(hint) = hint else { break };
                     self.hint(w.clock.now(), hint);
@@ -255,6 +252,22 @@ impl Control {
                     let Some(key) = key else { break };
                     self.builder.handle(w.clock.now(), &self.view, build::Input::Refused(key));
                 }
+            }
+            // Whichever woke us, the others get their turn as well: a flood of one kind starves none.
+            let now = w.clock.now();
+            fill(&mut builds, &mut w.builds);
+            fill(&mut database, &mut w.database);
+            fill(&mut dials, &mut w.dials);
+            builds.drain(..).for_each(|m| self.message(now, m));
+            dials.drain(..).for_each(|d| self.dial(now, d, &w.transport));
+            database.drain(..).for_each(|m| self.message(now, m));
+            for _ in 0..TURN {
+                let Some(hint) = w.hints.try_recv() else { break };
+                self.hint(now, hint);
+            }
+            for _ in 0..TURN {
+                let Some(key) = w.refused.try_recv() else { break };
+                self.builder.handle(now, &self.view, build::Input::Refused(key));
             }
         }
         let _ = w.disk.try_push(Job::Profiles(self.netdb.save_profiles()));
