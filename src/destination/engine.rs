@@ -687,3 +687,6 @@ impl Engine {
         self.out.push_back(Action::Out { handle: path.outbound, messages });
     }
 }
+
+#[cfg(test)]
+mod tests;
