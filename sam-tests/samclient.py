@@ -116,14 +116,12 @@ class Session:
             raise
         return sam
 
-    def connect(self, destination):
-        """Connects, trying again for as long as the session's timeout. The stream knows its `tries`."""
-        end = time.monotonic() + self.timeout
-        for tries in itertools.count(1):
+    def connect(self, destination, seconds):
+        """Connects, trying again for so long."""
+        end = time.monotonic() + seconds
+        while True:
             try:
-                sam = self.connect_once(destination)
-                sam.tries = tries
-                return sam
+                return self.connect_once(destination)
             except (SamError, OSError):
                 if time.monotonic() > end:
                     raise
@@ -173,20 +171,20 @@ class Task(threading.Thread):
         return self.value
 
 
-def pair(client, server):
+def pair(client, server, patience=90):
     """A stream from `client` to `server`, both Sessions: (near end, far end, seconds to connect).
 
     A bridge may say OK before the peer has been reached (i2pd does), so a byte in each direction proves the stream.
     An attempt whose first byte is not answered in time is left and made anew.
     """
-    end = time.monotonic() + client.timeout
     start = time.monotonic()
+    end = start + patience
     while True:
         far = server.accept()
         greeter = Task(_greet, far)
         near = None
         try:
-            near = client.connect(server.destination)
+            near = client.connect(server.destination, end - time.monotonic())
             near.socket.sendall(b"?")
             near.socket.settimeout(45)
             if near.receive_exactly(1) != b"!":

@@ -390,7 +390,7 @@ class Net:
         self.infos_dir = self.dir / "infos"
         self.infos_dir.mkdir(parents=True)
         self.netid, self.loglevel, self.our_log = netid, loglevel, our_log
-        self.routers = []
+        self.routers, self.silent = [], []
 
     def add_i2pd(self, k, **more):
         self.routers.append(I2pd(self, k, **more))
@@ -448,7 +448,7 @@ class Net:
 
         i2pd 2.45.1 now and then forgets to publish: its first attempt comes before its first outbound tunnel ("Can't
         publish LeaseSet. Destination is not ready"), and the next ten minutes later. Its floodfills show it; then
-        the session is opened anew.
+        another session is opened. The silent one is kept, since closing it may hang i2pd's bridge for good.
         """
         floodfills = [r for r in self.i2pds if r.floodfill]
         for last in (False, False, False, False, True):
@@ -459,7 +459,7 @@ class Net:
                 until(lambda: any(session.b32 in f.console("leasesets") for f in floodfills), 15, f"{router.name} publishes a lease set", every=0.5)
                 return session
             except Late:
-                session.close()
+                self.silent.append(session)
                 if last:
                     raise
 
