@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Missing packets from which on i2pd acknowledges one too many.
+const NACKS_BEFORE_A_LIE: usize = 256;
 /// Bytes accepted but not sent.
 pub(crate) const UNSENT_MAX: usize = 256 * 1024;
 /// Packets sent later that make one lost when they are acknowledged.
@@ -293,9 +295,12 @@ impl SendBuffer {
         let mut out = Acked::default();
         out.facts.in_flight_before = self.in_flight;
         let Some(base) = self.sent.front().map(|s| s.sequence) else { return out };
-        if through >= self.next || through < base {
+        if through >= self.next {
             return out;
         }
+        let through =
+            if self.may_be_a_lie(through, missing) { through.checked_sub(1) } else { Some(through) };
+        let Some(through) = through.filter(|t| *t >= base) else { return out };
         let mut best = 0;
         let mut sorted = missing.to_vec();
         sorted.sort_unstable();
@@ -339,6 +344,14 @@ impl SendBuffer {
         }
         out.facts.in_flight = self.in_flight;
         out
+    }
+
+    /// i2pd 2.45.1 cannot name more than 255 missing packets. When more are, it acknowledges up to the first one that it
+    /// cannot name, and that one with it, although it has not come. It can only be so when it has a packet from
+    /// beyond; then the last number of an ack counts with the next ack.
+    fn may_be_a_lie(&self, through: u32, missing: &[u32]) -> bool {
+        let beyond = (self.next - 1).saturating_sub(through) as usize;
+        beyond + missing.len() >= NACKS_BEFORE_A_LIE
     }
 
     /// Finds losses among packets sent before the newest acknowledged one. Answers how many there are, and when to

@@ -91,6 +91,27 @@ fn filled(packets: u32) -> (SendBuffer, Control) {
     (send, control)
 }
 
+/// What i2pd 2.45.1 sends when packets 10 to 299 are missing and 300 has come.
+#[test]
+fn an_ack_that_hides_more_holes_than_it_can_name_does_not_free_the_first_of_them() {
+    let (mut send, mut control) = filled(301);
+    let acked = send.on_ack(Mono::from_millis(400), 10, &[], None);
+    assert_eq!((acked.facts.acked, send.span()), (10, 291));
+    // 10 still waits: it can be sent again, and then all is well.
+    let (lost, _) = send.detect_losses(Mono::from_secs(9), MS * 100);
+    assert_eq!(lost, 0, "nothing was overtaken");
+    assert!(send.lose_first());
+    assert_eq!(send.next_lost(), Some(10));
+    let stamp = control.on_send(Mono::from_secs(10), send.in_flight());
+    assert!(send.transmit(Mono::from_secs(10), 10, stamp));
+    let rest: Vec<u32> = (50..300).collect();
+    send.on_ack(Mono::from_secs(11), 300, &rest, None);
+    assert_eq!(send.span(), 251);
+    // The last packet of all is believed at once.
+    send.on_ack(Mono::from_secs(12), 300, &[], None);
+    assert!(send.all_acked());
+}
+
 #[test]
 fn acks_with_holes_lose_what_was_overtaken_and_nothing_else() {
     let (mut send, mut control) = filled(10);
