@@ -60,8 +60,7 @@ class World:
             self.open(("i2pd", hops), them[2], hops)
         # i2pd takes exactly these routers as hops, in this order seen from itself.
         for name, path in (("by-us-first", [us[1], them[3]]), ("by-us-last", [them[4], us[2]]), ("sandwich", [us[1], them[4], us[2]])):
-            # Those that only connect need not have published.
-            self.open(("i2pd", name), them[3] if name == "by-us-last" else them[2], len(path), quantity=1, check=name == "by-us-first",
+            self.open(("i2pd", name), them[3] if name == "by-us-last" else them[2], len(path), quantity=1, check=False,
                       explicitPeers=",".join(r.b64 for r in path))
         self.open(("i2pd", "long"), them[3], 2, quantity=1, check=False,
                   explicitPeers=f"{us[1].b64},{us[2].b64}", i2cp_leaseSetEncType=0)
@@ -229,8 +228,12 @@ def _stream_test(client, server, name):
 
 def _mixed_test(name, client, server, path):
     def test(w):
-        text = _both_ways(w.session(client), w.session(server))
         key = client if client[0] == "i2pd" else server
+        if server == key:
+            # With one tunnel each way i2pd rarely publishes (see Net.session): we learn its lease set as it calls us.
+            for sam in pair(w.session(server), w.session(client))[:2]:
+                sam.close()
+        text = _both_ways(w.session(client), w.session(server))
         i2pd = w.mixed.i2pds[3] if key[1] == "by-us-last" else w.mixed.i2pds[2]
         short = {r.short: r.name for r in w.mixed.routers}
         hops = {tuple(short.get(h, h) for h in hops) for _, state, hops in i2pd.destination_tunnels(w.session(key).b32) if state != "failed" and hops}
