@@ -148,10 +148,10 @@ def idle_memory(name, base):
 
 
 def table(sides):
-    def number(value, digits=None):
+    def number(value):
         if value is None:
             return "failed"
-        return f"{value:.{digits if digits is not None else 0 if value >= 100 else 1 if value >= 10 else 2}f}"
+        return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 0.1 else 4}f}"
 
     rows = [("session creation, 1 to 3 hops", "s", "session", False)]
     for hops in HOPS:

@@ -20,7 +20,7 @@ pub struct StreamOptions {
     pub max_resends: u32,
     /// Largest payload of a packet that we announce, 512 to 1,812 bytes. Default 1,812: two tunnel messages.
     pub max_message: u16,
-    /// Idle time after which a peer is asked whether it is still there. Default 75 s; zero: never.
+    /// Idle time after which a peer is asked whether it is still there. Default 35 s; zero: never.
     pub keepalive: Duration,
     /// Small writes are never held back for company. Default false.
     pub interactive: bool,
@@ -35,7 +35,7 @@ impl Default for StreamOptions {
             max_streams: 2048,
             max_resends: 12,
             max_message: 1812,
-            keepalive: Duration::from_secs(75),
+            keepalive: Duration::from_secs(35),
             interactive: false,
         }
     }

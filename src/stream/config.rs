@@ -16,7 +16,7 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Timeouts in a row after which a peer counts as silent. Default 12, about a minute and a half.
     pub resends_max: u32,
-    /// Idle time after which an empty numbered packet asks whether the peer is there. Default 45 s; zero: never.
+    /// Idle time after which an empty numbered packet asks whether the peer is there. Default 35 s; zero: never.
     pub keepalive: Duration,
     /// How long a half-closed stream may be silent before our CLOSE goes out. Default 300 ms,
     /// but never less than three round trips; see [`super::Table::shutdown_write`].
@@ -47,7 +47,7 @@ impl Default for Config {
             accept_hold: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(60),
             resends_max: 12,
-            keepalive: Duration::from_secs(45),
+            keepalive: Duration::from_secs(35),
             half_close_linger: Duration::from_millis(300),
             window_max: 512,
             mtu: 1812,
