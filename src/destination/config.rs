@@ -2,6 +2,7 @@
 //! Settings of a session and of a stream. Values out of range are clamped, as session options always were.
 
 use super::DestinationKeys;
+use crate::stream;
 use crate::tunnel::PoolConfig;
 use std::time::Duration;
 
@@ -28,15 +29,16 @@ pub struct StreamOptions {
 
 impl Default for StreamOptions {
     fn default() -> Self {
+        let usual = stream::Config::default();
         Self {
-            connect_timeout: Duration::from_secs(60),
-            max_window: 512,
-            answer_pings: true,
-            max_streams: 2048,
-            max_resends: 12,
-            max_message: 1812,
-            keepalive: Duration::from_secs(35),
-            interactive: false,
+            connect_timeout: usual.connect_timeout,
+            max_window: usual.window_max,
+            answer_pings: usual.answer_pings,
+            max_streams: usual.streams_max,
+            max_resends: usual.resends_max,
+            max_message: usual.mtu,
+            keepalive: usual.keepalive,
+            interactive: usual.interactive,
         }
     }
 }
