@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{
     AnySigningKey, Backend, Boxed, BoxedStream, ConnectOptions, DestHash, Destination, Failure, Incoming,
-    KeysAndCert, PrivateKeys, ResultCode, Rng, RouterStatus, SamSession, SamStream, SessionConfig,
+    KeysAndCert, Peer, PrivateKeys, ResultCode, Rng, RouterStatus, SamSession, SamStream, SessionConfig,
     SessionStatus, SigType,
 };
 
@@ -173,20 +173,20 @@ impl SamSession for Session {
         &self.inner.destination
     }
 
-    fn connect(
-        &self,
-        to: Destination,
-        options: ConnectOptions,
-    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        self.connect_to(to.hash(), options)
-    }
-
-    fn connect_hash(
-        &self,
-        to: DestHash,
-        options: ConnectOptions,
-    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        self.connect_to(to, options)
+    fn connect(&self, to: Peer, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>> {
+        let hash = match to {
+            Peer::Destination(destination) => destination.hash(),
+            Peer::Hash(hash) => hash,
+            // The enum grows; what is not known here is nobody.
+            #[allow(unreachable_patterns)]
+            _ => {
+                return Box::pin(std::future::ready(Err(Failure::new(
+                    ResultCode::CantReachPeer,
+                    "unknown peer",
+                ))));
+            }
+        };
+        self.connect_to(hash, options)
     }
 
     fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>> {

@@ -32,7 +32,7 @@ mod api {
     pub use samovar::base::Rng;
     pub use samovar::crypto::sign::AnySigningKey;
     pub use samovar::sam::{
-        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, PrivateKeys, ResultCode,
+        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, Peer, PrivateKeys, ResultCode,
         RouterStatus, SamSession, SamStream, SessionConfig, SessionStatus,
     };
     pub use samovar::wire::{DestHash, Destination, KeysAndCert, SigType};

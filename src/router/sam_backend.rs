@@ -197,18 +197,14 @@ impl SamSession for Bridged {
 
     fn connect(
         &self,
-        to: Destination,
+        to: sam::Peer,
         options: sam::ConnectOptions,
     ) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        self.dial(Target::Destination(to), options)
-    }
-
-    fn connect_hash(
-        &self,
-        to: DestHash,
-        options: sam::ConnectOptions,
-    ) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        self.dial(Target::Hash(to), options)
+        let target = match to {
+            sam::Peer::Destination(destination) => Target::Destination(destination),
+            sam::Peer::Hash(hash) => Target::Hash(hash),
+        };
+        self.dial(target, options)
     }
 
     fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {

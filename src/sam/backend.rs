@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::keys::PrivateKeys;
-use super::options::SessionConfig;
+use super::options::{SessionConfig, Style};
 use super::reply::ResultCode;
 use crate::wire::{DestHash, Destination, SigType};
 
@@ -78,24 +78,35 @@ pub trait SamSession: Send + Sync {
     fn destination(&self) -> &Destination;
 
     /// Connects to a peer. At most 75 s with the look-up of its lease set; answered when the peer has answered.
-    fn connect(
-        &self,
-        to: Destination,
-        options: ConnectOptions,
-    ) -> Boxed<'static, Result<BoxedStream, Failure>>;
-
-    /// As [`SamSession::connect`], for a peer whose destination is not known yet, only its hash.
-    fn connect_hash(
-        &self,
-        to: DestHash,
-        options: ConnectOptions,
-    ) -> Boxed<'static, Result<BoxedStream, Failure>>;
+    fn connect(&self, to: Peer, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
 
     /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
     ///
     /// The server keeps one such future at a time and never drops it unfinished while the session lives. An error
     /// means that the session has ended.
     fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>>;
+
+    /// Takes the streams to one of our ports, 0 for every port that no other listener takes, until it is dropped.
+    ///
+    /// A session opened with [`Style::Stream`] listens on port 0 from the start, for [`SamSession::accept`]; one of another
+    /// style resets every stream for which there is no listener.
+    ///
+    /// # Errors
+    /// The port has a listener already.
+    fn listen(&self, _port: u16) -> Result<Arc<dyn SamListener>, Failure> {
+        Err(Failure::new(ResultCode::I2pError, "this router has no listeners"))
+    }
+
+    /// Takes the datagrams of one style to a protocol and port, until it is dropped.
+    ///
+    /// An incoming datagram goes to the binding of its protocol and port, else of its protocol and port 0, else to
+    /// the raw one of protocol 0 and its port, else of protocol 0 and port 0; else it is dropped.
+    ///
+    /// # Errors
+    /// The protocol and port are taken.
+    fn datagrams(&self, _binding: Binding) -> Result<Arc<dyn SamDatagrams>, Failure> {
+        Err(Failure::new(ResultCode::I2pError, "this router has no datagrams"))
+    }
 
     /// Ends the session with everything that belongs to it. Returns at once; [`SamSession::closed`] says when it is done.
     fn close(&self);
@@ -105,6 +116,115 @@ pub trait SamSession: Send + Sync {
 
     /// Its state, for `HELP STATUS`.
     fn status(&self) -> SessionStatus;
+}
+
+/// Takes streams to a port; see [`SamSession::listen`]. Dropping it resets those that nobody took.
+pub trait SamListener: Send + Sync {
+    /// As [`SamSession::accept`], for this listener alone.
+    fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>>;
+}
+
+/// Sends and takes datagrams of one style; see [`SamSession::datagrams`].
+pub trait SamDatagrams: Send + Sync {
+    /// Sends a datagram once there is room for it. `Ok` promises nothing about its arrival.
+    ///
+    /// # Errors
+    /// The session has ended, or the datagram can never be sent (too large).
+    fn send(&self, datagram: OutDatagram) -> Boxed<'static, Result<(), Failure>>;
+
+    /// Sends a datagram if there is room for it now, for senders that cannot be held back.
+    ///
+    /// # Errors
+    /// As [`SamDatagrams::send`], and when there is no room.
+    fn try_send(&self, datagram: OutDatagram) -> Result<(), Failure>;
+
+    /// The next datagram. Those that find the queue full are dropped and counted. Safe to drop.
+    ///
+    /// # Errors
+    /// The session has ended.
+    fn receive(&self) -> Boxed<'static, Result<InDatagram, Failure>>;
+
+    /// What became of datagrams so far, for `HELP STATUS`.
+    fn counts(&self) -> DatagramCounts;
+}
+
+/// Whom to call or write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// A whole destination.
+    Destination(Destination),
+    /// Only its hash is known; its lease set has the rest.
+    Hash(DestHash),
+}
+
+/// What a [`SamDatagrams`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// One of the four styles of datagrams.
+    pub style: Style,
+    /// For [`Style::Raw`]: I2CP protocol taken, 0 for those that nothing else takes. The other styles have their own.
+    pub protocol: u8,
+    /// Port taken, 0 for those that nothing else takes.
+    pub port: u16,
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutDatagram {
+    /// The receiver.
+    pub to: Peer,
+    /// Our port.
+    pub from_port: u16,
+    /// The receiver's port.
+    pub to_port: u16,
+    /// I2CP protocol, for [`Style::Raw`] alone.
+    pub protocol: u8,
+    /// How long it is worth delivering, 1 to 600 s; `None`: the router's usual time.
+    pub expires: Option<Duration>,
+    /// Whether our lease set goes with it; `None`: as needed.
+    pub send_lease_set: Option<bool>,
+    /// The content, 1 to 31,744 bytes, raw up to 32,768.
+    pub payload: Vec<u8>,
+}
+
+/// A datagram that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InDatagram {
+    /// Who sent it, as far as the style tells.
+    pub from: Sender,
+    /// The sender's port.
+    pub from_port: u16,
+    /// Our port.
+    pub to_port: u16,
+    /// Its I2CP protocol.
+    pub protocol: u8,
+    /// The content.
+    pub payload: Vec<u8>,
+}
+
+/// Who sent a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Proven by a signature ([`Style::Datagram`], [`Style::Datagram2`]).
+    Proven(Destination),
+    /// Only claimed ([`Style::Datagram3`]).
+    Claimed(DestHash),
+    /// Not told ([`Style::Raw`]).
+    Nobody,
+}
+
+/// What became of the datagrams of a [`SamDatagrams`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatagramCounts {
+    /// Handed to garlic and tunnels.
+    pub sent: u64,
+    /// Not sent: no lease set, no tunnel, no room.
+    pub send_dropped: u64,
+    /// Taken by the receiver here.
+    pub received: u64,
+    /// Arrived and dropped: bad signature, replayed, queue full.
+    pub receive_dropped: u64,
 }
 
 /// How to connect.

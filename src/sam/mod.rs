@@ -21,8 +21,9 @@ mod reply;
 mod server;
 
 pub use backend::{
-    Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, RouterStatus, SamSession, SamStream,
-    SessionStatus, reset_error,
+    Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,
+    OutDatagram, Peer, RouterStatus, SamDatagrams, SamListener, SamSession, SamStream, Sender, SessionStatus,
+    reset_error,
 };
 pub use command::{Command, Version};
 pub use keys::{OfflineKeys, PrivateKeys};

@@ -41,7 +41,7 @@ impl Conn {
             tracing::warn!(session = %request.id, "none of the encryption types asked for is known; using type 4");
         }
         let text = zeroize::Zeroizing::new(keys.to_base64().to_owned());
-        let config = SessionConfig::new(&request.id, keys, &params);
+        let config = SessionConfig::new(&request.id, request.style, keys, &params);
         if config.inbound.length == 0 || config.outbound.length == 0 {
             tracing::warn!(session = %request.id, "a session with tunnels of no hops hides nobody");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Conn, Flow};
-use crate::sam::backend::{BoxedStream, ConnectOptions, Failure, Incoming, SamSession};
+use crate::sam::backend::{BoxedStream, ConnectOptions, Failure, Incoming, Peer, SamSession};
 use crate::sam::bridge;
 use crate::sam::command::{AcceptRequest, ConnectRequest, ForwardRequest, Version};
 use crate::sam::forward;
@@ -57,11 +57,11 @@ impl Conn {
         };
         let refuse = |code, explain: &str| Err(Failure::new(code, explain));
         let attempt = match Name::parse(&request.destination) {
-            Name::Me => session.connect(session.destination().clone(), options),
-            Name::Destination(peer) => session.connect(*peer, options),
-            Name::Hash(hash) => session.connect_hash(hash, options),
+            Name::Me => session.connect(Peer::Destination(session.destination().clone()), options),
+            Name::Destination(peer) => session.connect(Peer::Destination(*peer), options),
+            Name::Hash(hash) => session.connect(Peer::Hash(hash), options),
             Name::Host(host) => match self.find_host(&host).await {
-                Ok(peer) => session.connect(peer, options),
+                Ok(peer) => session.connect(Peer::Destination(peer), options),
                 // The code for unknown names is not in the table of this command.
                 Err(failure) => return Err(Failure::new(ResultCode::InvalidKey, failure.explain)),
             },

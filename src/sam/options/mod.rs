@@ -108,6 +108,8 @@ impl CreateRequest {
 pub struct SessionConfig {
     /// The session's ID, for logs.
     pub name: String,
+    /// What it carries.
+    pub style: Style,
     /// Its keys.
     pub keys: PrivateKeys,
     /// Tunnels towards us.
@@ -124,9 +126,10 @@ pub struct SessionConfig {
 
 impl SessionConfig {
     /// Reads the router's options of a `SESSION CREATE` line.
-    pub fn new(name: &str, keys: PrivateKeys, params: &Params) -> Self {
+    pub fn new(name: &str, style: Style, keys: PrivateKeys, params: &Params) -> Self {
         Self {
             name: name.to_owned(),
+            style,
             keys,
             inbound: TunnelOptions::new(params, "inbound"),
             outbound: TunnelOptions::new(params, "outbound"),

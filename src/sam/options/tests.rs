@@ -11,7 +11,7 @@ fn params(options: &str) -> Params {
 fn config(options: &str) -> SessionConfig {
     let destination = Destination::new(KeysAndCert::build(SigType::Ed25519, &[1; 32], 0, &[], [2; 32]));
     let keys = PrivateKeys::new(destination, &[3; 32]).unwrap();
-    SessionConfig::new("name", keys, &params(options))
+    SessionConfig::new("name", Style::Stream, keys, &params(options))
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod api {
     pub(super) use crate::base::Rng;
     pub(super) use crate::crypto::sign::AnySigningKey;
     pub(super) use crate::sam::{
-        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, PrivateKeys, ResultCode,
+        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, Peer, PrivateKeys, ResultCode,
         RouterStatus, SamSession, SamStream, SessionConfig, SessionStatus,
     };
     pub(super) use crate::wire::{DestHash, Destination, KeysAndCert, SigType};
