@@ -8,17 +8,16 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::BoxedStream;
+use super::socket::Socket;
 
 /// Buffer of a direction at rest: allocated when bytes come.
 const BUFFER_MIN: usize = 4 * 1024;
@@ -42,7 +41,7 @@ pub(super) enum Outcome {
 
 /// Copies until both directions are done or the session ends. `early` are bytes that the client sent ahead.
 pub(super) async fn run(
-    mut client: TcpStream,
+    mut client: Socket,
     mut peer: BoxedStream,
     early: Vec<u8>,
     ended: &CancellationToken,
@@ -75,12 +74,7 @@ impl Bridge {
         Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0 }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut TcpStream,
-        peer: &mut BoxedStream,
-    ) -> Poll<Outcome> {
+    fn poll(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<Outcome> {
         match self.up.poll(cx, client, peer) {
             Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::ClientLost),
             // What came from the peer before it went is still delivered.
@@ -119,7 +113,7 @@ impl Bridge {
 }
 
 /// Leaves both ends in the state that belongs to the outcome.
-async fn finish(outcome: Outcome, client: TcpStream, mut peer: BoxedStream) {
+async fn finish(outcome: Outcome, client: Socket, mut peer: BoxedStream) {
     match outcome {
         Outcome::Closed => {}
         Outcome::SessionEnded => peer.reset(),
@@ -129,36 +123,9 @@ async fn finish(outcome: Outcome, client: TcpStream, mut peer: BoxedStream) {
         }
         Outcome::PeerLost => {
             peer.reset();
-            let _ = socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO));
+            client.reset_on_close();
         }
     }
-}
-
-/// Closes a client's socket so that what was written to it arrives: says goodbye, then waits a moment for the
-/// client to do the same, because closing over unread bytes would destroy the answer on its way.
-pub(super) async fn close(client: TcpStream) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    const DISCARD_MAX: usize = 256 * 1024;
-    if socket2::SockRef::from(&client).shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    let drain = async {
-        let mut discarded = 0;
-        while discarded < DISCARD_MAX && client.readable().await.is_ok() {
-            match discard(&client) {
-                Ok(0) => return,
-                Ok(count) => discarded = discarded.saturating_add(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(PATIENCE, drain).await;
-}
-
-fn discard(client: &TcpStream) -> io::Result<usize> {
-    let mut scratch = [0u8; 4096];
-    client.try_read(&mut scratch)
 }
 
 /// Which side of a direction failed.

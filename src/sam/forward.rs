@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::backend::{Failure, Incoming};
@@ -18,6 +17,7 @@ use super::conn::peer_line;
 use super::registry::Entry;
 use super::reply::ResultCode;
 use super::server::Shared;
+use super::socket::Socket;
 
 /// How long the client's server may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -79,11 +79,12 @@ impl Job {
     }
 }
 
-async fn connect(target: SocketAddr, line: Option<String>) -> std::io::Result<TcpStream> {
-    let mut client = TcpStream::connect(target).await?;
+async fn connect(target: SocketAddr, line: Option<String>) -> std::io::Result<Socket> {
+    let client = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
+    let mut client = Socket::from(client);
     if let Some(line) = line {
-        client.write_all(line.as_bytes()).await?;
+        client.write_whole(line.as_bytes()).await?;
     }
     Ok(client)
 }

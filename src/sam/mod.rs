@@ -19,6 +19,7 @@ pub mod parse;
 mod registry;
 mod reply;
 mod server;
+mod socket;
 
 pub use backend::{
     Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,

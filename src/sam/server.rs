@@ -18,6 +18,7 @@ use super::conn;
 use super::naming::{HostsFile, LookupCache};
 use super::registry::{Registry, SessionLimits};
 use super::reply::{self, Domain};
+use super::socket::{Origin, Socket};
 use crate::base::Tasks;
 
 /// Where the bridge listens and what it allows.
@@ -330,7 +331,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
         .with_interval(Duration::from_secs(15));
     let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
     shared.tasks.spawn("sam_conn", async move {
-        conn::run(stream, peer, seat.shared.clone()).await;
+        conn::run(Socket::from(stream), Origin::Net(peer), seat.shared.clone()).await;
         drop(seat);
     });
 }

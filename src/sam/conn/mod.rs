@@ -11,23 +11,20 @@ mod utility;
 pub(super) use stream::peer_line;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::backend::SamSession;
-use super::bridge;
 use super::command::{Command, Hello, Rejection, Then, Version};
 use super::help;
 use super::parse::{LINE_BEFORE_HELLO_MAX, LINE_MAX, Line, Lines, Verdict, judge};
 use super::registry::Reservation;
 use super::reply::{self, Domain};
 use super::server::Shared;
+use super::socket::{Origin, Socket};
 
 /// Unknown commands in a row after which a client is taken for junk.
 const JUNK_MAX: u8 = 8;
@@ -57,8 +54,8 @@ struct Owned {
 /// One client.
 struct Conn {
     /// `None` once the socket has become a stream.
-    stream: Option<TcpStream>,
-    peer: SocketAddr,
+    stream: Option<Socket>,
+    peer: Origin,
     lines: Lines,
     shared: Arc<Shared>,
     version: Version,
@@ -70,7 +67,7 @@ struct Conn {
 }
 
 /// Serves a client to its end.
-pub(super) async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
     let mut conn = Conn {
         stream: Some(stream),
         peer,
@@ -288,7 +285,7 @@ impl Conn {
     async fn say(&mut self, reply: &str) -> io::Result<()> {
         tracing::trace!(peer = %self.peer, line = %Line::new(reply.as_bytes()).redacted(), "SAM bridge says");
         let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        match tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(reply.as_bytes())).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, stream.write_whole(reply.as_bytes())).await {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -309,14 +306,9 @@ impl Conn {
 
     /// Reads once from the socket; 0 is its end. Safe to drop.
     async fn fill(&mut self) -> io::Result<usize> {
-        loop {
-            let stream = self.stream.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-            stream.readable().await?;
-            match read_some(stream, &mut self.lines) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let lines = &mut self.lines;
+        stream.read_some(|bytes| lines.extend(bytes)).await
     }
 
     async fn skip_payload(&mut self, domain: &Domain, size: usize) -> io::Result<Flow> {
@@ -344,7 +336,7 @@ impl Conn {
             owned.session.close();
         }
         if let (Some(stream), Flow::Close) = (self.stream.take(), flow) {
-            bridge::close(stream).await;
+            stream.close().await;
         }
         if let Some(owned) = owned {
             // The destination becomes free when the router has let go of it.
@@ -359,13 +351,6 @@ enum Read {
     Line(Zeroizing<Vec<u8>>),
     TooLong,
     End,
-}
-
-fn read_some(stream: &TcpStream, lines: &mut Lines) -> io::Result<usize> {
-    let mut scratch = [0u8; 4096];
-    let count = stream.try_read(&mut scratch)?;
-    lines.extend(scratch.get(..count).unwrap_or_default());
-    Ok(count)
 }
 
 fn is_hello(line: &[u8]) -> bool {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::{Bridge, until};
 use super::stand_in::{Network, StandIn};
 use crate::base::Tasks;
+use crate::sam::socket::{Origin, Socket};
 use crate::sam::{SamConfig, SamError, SamServer};
 
 #[tokio::test]
@@ -208,7 +209,7 @@ async fn an_idle_client_costs_little() {
     let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let bridge = Bridge::start().await;
     let peer = stream.peer_addr().unwrap();
-    let task = crate::sam::conn::run(stream, peer, bridge.server.shared());
+    let task = crate::sam::conn::run(Socket::from(stream), Origin::Net(peer), bridge.server.shared());
     let size = size_of_val(&task);
     assert!(size <= 4096, "{size} bytes for each client");
     drop(task);
