@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! What code may ask of the world: time, randomness, network, queues, timers.
+//! What code may ask of the world: time, randomness, network, files, queues, timers.
 //!
 //! Nothing here is global. A process holds many routers, each with its own clock, seed and counters.
 
 mod clock;
 mod fault;
+mod files;
 mod map;
 pub mod metrics;
 mod net;
@@ -16,6 +17,7 @@ mod timers;
 
 pub use clock::{Clock, Mono, Now};
 pub use fault::Fault;
+pub(crate) use files::write_atomically;
 pub use map::{KeyedState, Map, Set, map, set};
 pub use metrics::Counter;
 pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};

@@ -93,6 +93,21 @@ impl Tasks {
         self.tracker.spawn_on(guarded, &self.runtime);
     }
 
+    /// Runs `work` on a thread of its own, so that it may take its time; `None` when it panicked.
+    ///
+    /// Dropping the future forgets the work, it does not stop it: callers bound how much there is at once.
+    pub async fn blocking<T, F>(&self, name: &'static str, work: F) -> Option<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let watched = move || {
+            let _watch = Watch { name, stop: None };
+            work()
+        };
+        self.tracker.spawn_blocking_on(watched, &self.runtime).await.ok()
+    }
+
     /// The group's token.
     pub const fn token(&self) -> &CancellationToken {
         &self.token
