@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::database::{Database, Outcome};
 use super::leases::Leases;
@@ -83,6 +84,8 @@ pub(crate) enum Action {
     FindRouter(RouterHash),
     /// Packets go unanswered: our tunnels should be tested.
     Suspect,
+    /// The offline key that signs for us has run out: the session must end.
+    KeyExpired,
 }
 
 /// A peer's stream that nobody has taken yet.
@@ -147,7 +150,7 @@ impl Engine {
         let mut streams = Table::new(
             keys.destination().clone(),
             keys.signing().clone(),
-            None,
+            keys.offline().cloned(),
             stream_config,
             rng.fork("streams"),
         );
@@ -213,7 +216,11 @@ impl Engine {
 
     /// Opens a stream; answered by [`Action::Connected`] with the same token.
     pub(crate) fn connect(&mut self, now: Now, token: u64, target: &Target, options: ConnectOptions) {
-        let to = target.hash();
+        let Some(to) = target.hash() else {
+            let error = Error::new(ErrorKind::InvalidTarget, "the name was not looked up");
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            return;
+        };
         let ports = Ports { from: options.from_port, to: options.to_port };
         let call = Call { token, ports, options };
         if to == self.hash || self.peers.is_usable(now, &to) {
@@ -287,7 +294,16 @@ impl Engine {
         if self.database.poll_timeout(now).is_some_and(|at| at <= now.mono) {
             self.database.handle_timeout(now);
         }
+        if self.key_left(now).is_some_and(|left| left.is_zero()) {
+            self.actions.push_back(Action::KeyExpired);
+        }
         self.step(now);
+    }
+
+    /// How long the offline key is good for.
+    fn key_left(&self, now: Now) -> Option<Duration> {
+        let end_ms = u64::from(self.keys.expires_s()?) * 1000;
+        Some(Duration::from_millis(end_ms.saturating_sub(now.wall_ms)))
     }
 
     /// The session ends: every stream is reset.
@@ -304,6 +320,7 @@ impl Engine {
             self.sessions.poll_timeout(),
             self.database.poll_timeout(now),
             self.leases.due(),
+            self.key_left(now).map(|left| now.mono + left),
         ];
         times.into_iter().flatten().min()
     }

@@ -4,7 +4,7 @@
 use super::{ConnectOptions, Error, ErrorKind};
 use crate::base::QueueSender;
 use crate::base::pipe;
-use crate::wire::{DestHash, Destination};
+use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -22,18 +22,22 @@ pub enum Target {
     Destination(Destination),
     /// The hash of a `.b32.i2p` name.
     Hash(DestHash),
+    /// A name for an encrypted lease set: `.b32.i2p` behind 56 characters.
+    Blinded(BlindedName),
 }
 
 impl Target {
-    /// The hash of the destination.
-    pub const fn hash(&self) -> DestHash {
+    /// The hash of the destination; `None` for a blinded name, which must be looked up first
+    /// ([`Session::lookup_blinded`]).
+    pub const fn hash(&self) -> Option<DestHash> {
         match self {
-            Self::Destination(d) => d.hash(),
-            Self::Hash(h) => *h,
+            Self::Destination(d) => Some(d.hash()),
+            Self::Hash(h) => Some(*h),
+            Self::Blinded(_) => None,
         }
     }
 
-    /// Reads a base64 destination or a `.b32.i2p` name (52 characters), in either case. Host names need an address
+    /// Reads a base64 destination or a `.b32.i2p` name (52 characters, or 56 for an encrypted lease set), in either case. Host names need an address
     /// book: use `Router::resolve`.
     ///
     /// # Errors
@@ -42,6 +46,11 @@ impl Target {
         let bad = || Error::new(ErrorKind::InvalidTarget, "not a destination or name");
         let lower = text.to_ascii_lowercase();
         if let Some(name) = lower.strip_suffix(".b32.i2p") {
+            if name.len() >= BLINDED_NAME_MIN {
+                return BlindedName::parse(name)
+                    .map(Self::Blinded)
+                    .map_err(|e| Error::new(ErrorKind::InvalidTarget, e.to_string()));
+            }
             let hash = crate::wire::b32::decode(name).and_then(|b| b.try_into().ok()).ok_or_else(bad)?;
             return Ok(Self::Hash(DestHash(hash)));
         }
@@ -54,6 +63,12 @@ impl Target {
 impl From<Destination> for Target {
     fn from(d: Destination) -> Self {
         Self::Destination(d)
+    }
+}
+
+impl From<BlindedName> for Target {
+    fn from(name: BlindedName) -> Self {
+        Self::Blinded(name)
     }
 }
 
@@ -158,7 +173,10 @@ impl Session {
         to: impl Into<Target>,
         options: ConnectOptions,
     ) -> Result<I2pStream, Error> {
-        let target = to.into();
+        let target = match to.into() {
+            Target::Blinded(name) => Target::Destination(self.lookup_blinded(&name).await?),
+            target => target,
+        };
         self.ask(|reply| Command::Connect { target, options, reply }).await
     }
 
@@ -191,6 +209,16 @@ impl Session {
     /// [`ErrorKind::LeaseSetNotFound`] and what can go wrong on the way.
     pub async fn lookup(&self, hash: DestHash) -> Result<Destination, Error> {
         self.ask(|reply| Command::Lookup { hash, reply }).await
+    }
+
+    /// Finds the destination behind the name of an encrypted lease set. What it needs besides the name is taken from
+    /// the session's configuration.
+    ///
+    /// # Errors
+    /// As [`Self::lookup`].
+    pub async fn lookup_blinded(&self, _name: &BlindedName) -> Result<Destination, Error> {
+        std::future::ready(()).await;
+        Err(Error::new(ErrorKind::Incompatible, "encrypted lease sets are not supported yet"))
     }
 
     /// What the session is doing.

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! Private keys of a destination, in the form that SAM clients and key files of all routers share.
+//!
+//! destination | 256 unused bytes | signing key. When the signing key is all zero it is kept elsewhere, and an offline
+//! section follows: expiry (4) | transient type (2) | transient public key | the destination's signature over these |
+//! transient private key. Spec: SAMv3 "Destination Key Generation" and "Offline Signatures".
 
 use crate::base::Rng;
-use crate::crypto::sign::AnySigningKey;
-use crate::wire::{DecodeError, Destination, KeysAndCert, Reader, SigType, Wire, b64};
+use crate::crypto::sign::{AnySigningKey, verify};
+use crate::wire::{DecodeError, Destination, KeysAndCert, OfflineSignature, Reader, SigType, Wire, b64};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -16,6 +20,7 @@ const ENCRYPTION_FIELD: usize = 256;
 pub struct DestinationKeys {
     destination: Destination,
     signing: Arc<AnySigningKey>,
+    offline: Option<Arc<OfflineSignature>>,
 }
 
 impl DestinationKeys {
@@ -28,26 +33,52 @@ impl DestinationKeys {
     pub fn generate_type(sig_type: SigType, rng: &mut Rng) -> Option<Self> {
         let signing = AnySigningKey::random(sig_type, rng)?;
         let keys = KeysAndCert::build(sig_type, signing.public(), 0, &[], rng.bytes());
-        Some(Self { destination: Destination::new(keys), signing: Arc::new(signing) })
+        Some(Self { destination: Destination::new(keys), signing: Arc::new(signing), offline: None })
     }
 
-    /// Reads destination (387 bytes and more), 256 unused bytes and the signing private key, with nothing behind.
+    /// Authorises a transient key, with which the destination can be used until `expires_s` (seconds since 1970) while
+    /// its own key stays elsewhere. `None` for types that we do not create, and for keys that are transient already.
+    pub fn delegate(&self, sig_type: SigType, expires_s: u32, rng: &mut Rng) -> Option<Self> {
+        if self.offline.is_some() {
+            return None;
+        }
+        let transient = AnySigningKey::random(sig_type, rng)?;
+        let key = transient.public().to_vec();
+        let mut offline = OfflineSignature { expires_s, sig_type, key, signature: Vec::new() };
+        offline.signature = self.signing.sign_parts(rng, &[&offline.signed_bytes()]);
+        let destination = self.destination.clone();
+        Some(Self { destination, signing: Arc::new(transient), offline: Some(Arc::new(offline)) })
+    }
+
+    /// Reads the layout of this module, with nothing behind. Whether offline keys have run out is the caller's to
+    /// judge.
     ///
     /// # Errors
-    /// When the layout is wrong, the key is offline (all zero), or it does not belong to the destination.
+    /// When the layout is wrong, the private key does not belong to the destination, or an offline signature does not
+    /// hold.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader::new(bytes);
         let destination = Destination::decode(&mut r)?;
         r.bytes(ENCRYPTION_FIELD)?;
         let sig_type = destination.sig_type();
         let private = r.bytes(sig_type.private_len())?;
-        r.finish()?;
-        let signing = AnySigningKey::from_bytes(sig_type, private)
-            .ok_or(DecodeError::Value("private key of this type"))?;
-        if signing.public() != destination.signing_key() {
-            return Err(DecodeError::Value("private key does not belong to the destination"));
+        if private.iter().all(|byte| *byte == 0) {
+            return Self::offline_part(destination, r);
         }
-        Ok(Self { destination, signing: Arc::new(signing) })
+        r.finish()?;
+        let signing = private_key(sig_type, private, destination.signing_key())?;
+        Ok(Self { destination, signing: Arc::new(signing), offline: None })
+    }
+
+    fn offline_part(destination: Destination, mut r: Reader<'_>) -> Result<Self, DecodeError> {
+        let offline = OfflineSignature::decode(&mut r, destination.sig_type())?;
+        let private = r.bytes(offline.sig_type.private_len())?;
+        r.finish()?;
+        let message = offline.signed_bytes();
+        verify(destination.sig_type(), destination.signing_key(), &[&message], &offline.signature)
+            .map_err(|_| DecodeError::Value("offline signature"))?;
+        let signing = private_key(offline.sig_type, private, &offline.key)?;
+        Ok(Self { destination, signing: Arc::new(signing), offline: Some(Arc::new(offline)) })
     }
 
     /// The same in I2P base64.
@@ -64,6 +95,10 @@ impl DestinationKeys {
         let mut out = Zeroizing::new(Vec::with_capacity(1024));
         self.destination.encode(&mut out);
         out.extend_from_slice(&[0; ENCRYPTION_FIELD]);
+        if let Some(offline) = &self.offline {
+            out.extend(std::iter::repeat_n(0, self.destination.sig_type().private_len()));
+            offline.encode(&mut out);
+        }
         out.extend_from_slice(&self.signing.to_bytes());
         out
     }
@@ -78,9 +113,33 @@ impl DestinationKeys {
         &self.destination
     }
 
-    /// The signing key.
+    /// The key that signs: the destination's own, or the transient one of [`Self::offline`].
     pub const fn signing(&self) -> &Arc<AnySigningKey> {
         &self.signing
+    }
+
+    /// The authorisation of a transient key; `None` when the destination's own key signs.
+    pub fn offline(&self) -> Option<&OfflineSignature> {
+        self.offline.as_deref()
+    }
+
+    /// When a transient key runs out, in seconds since 1970.
+    pub fn expires_s(&self) -> Option<u32> {
+        self.offline.as_ref().map(|o| o.expires_s)
+    }
+}
+
+/// The private key, if it belongs to the public one.
+fn private_key(sig_type: SigType, private: &[u8], public: &[u8]) -> Result<AnySigningKey, DecodeError> {
+    if sig_type == SigType::DsaSha1 {
+        return Err(DecodeError::Value("DSA keys are verified here, but no longer signed with"));
+    }
+    let key =
+        AnySigningKey::from_bytes(sig_type, private).ok_or(DecodeError::Value("private key of this type"))?;
+    if key.public() == public {
+        Ok(key)
+    } else {
+        Err(DecodeError::Value("private key does not belong to the destination"))
     }
 }
 
@@ -89,3 +148,6 @@ impl fmt::Debug for DestinationKeys {
         write!(f, "DestinationKeys({}, ..)", self.destination.b32())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@
 use crate::base::{Mono, Now};
 use crate::crypto::X25519Public;
 use crate::tunnel::{InboundTunnel, PoolState};
-use crate::wire::{Lease2, LeaseSet2, LeaseSetKey, RouterHash, TunnelId};
+use crate::wire::{Lease2, LeaseSet2, LeaseSetContent, LeaseSetKey, RouterHash, TunnelId};
 use std::time::Duration;
 
 use super::DestinationKeys;
@@ -99,15 +99,16 @@ impl Leases {
         self.current = leases.iter().map(|l| (l.gateway, l.tunnel)).collect();
         let key = LeaseSetKey { kind: ENCRYPTION_ECIES, key: encryption.as_bytes().to_vec() };
         let sign = |bytes: &[u8]| keys.signing().sign_parts(rng, &[bytes]);
-        Some(LeaseSet2::build(
-            keys.destination(),
-            self.published_s,
-            end,
-            self.unpublished,
-            vec![key],
+        let content = LeaseSetContent {
+            published_s: self.published_s,
+            expires_s: end,
+            unpublished: self.unpublished,
+            offline: keys.offline().cloned(),
+            keys: vec![key],
             leases,
-            sign,
-        ))
+            ..LeaseSetContent::default()
+        };
+        Some(LeaseSet2::build_with(keys.destination(), content, sign))
     }
 }
 

@@ -129,7 +129,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             swept = now.mono;
             task.sweep(now);
         }
-        task.settle(now, &wires.hints, wires.pool_id);
+        task.settle(now, &wires.hints, wires.pool_id, &wires.stop);
         let counts = task.engine.counts();
         wires.counts.send_if_modified(|c| std::mem::replace(c, counts) != counts);
     }
@@ -196,7 +196,7 @@ impl Task {
     }
 
     /// Answers callers and brings waiting peers and waiting accepts together.
-    fn settle(&mut self, now: Now, hints: &QueueSender<Hint>, pool: PoolId) {
+    fn settle(&mut self, now: Now, hints: &QueueSender<Hint>, pool: PoolId, stop: &CancellationToken) {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 Action::Connected { token, result } => {
@@ -219,6 +219,10 @@ impl Task {
                 }
                 Action::Suspect => {
                     let _ = hints.try_push(Hint::Suspect(pool));
+                }
+                Action::KeyExpired => {
+                    tracing::warn!(destination = %self.b32, "the offline key of the session has run out");
+                    stop.cancel();
                 }
                 Action::Incoming | Action::Out { .. } => {}
             }

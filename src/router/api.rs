@@ -339,6 +339,12 @@ impl Router {
             None => DestinationKeys::generate(&mut rng)
                 .ok_or_else(|| Error::new(ErrorKind::Config, "keys cannot be made"))?,
         };
+        if let Some(at) = keys.expires_s().filter(|at| *at <= self.inner.clock.now().wall_s()) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("the offline key ran out at {at} s since 1970"),
+            ));
+        }
         let (stop, ended) = (self.inner.tasks.token().child_token(), CancellationToken::new());
         let (inbox_tx, inbox) = Queue::bounded("plane_to_destination", INBOX);
         let hash = keys.destination().hash();

@@ -17,7 +17,7 @@ use crate::sam::{
     self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamConfig, SamSession,
 };
 use crate::tunnel::{PoolConfig, PoolSide};
-use crate::wire::{DestHash, Destination, SigType, Wire};
+use crate::wire::{DestHash, Destination, SigType};
 
 /// Opens the bridge if the configuration asks for one.
 pub(super) async fn start(router: &Router) -> Result<(), StartError> {
@@ -132,7 +132,15 @@ impl Backend for SamBackend {
     }
 
     fn check_keys(&self, keys: &PrivateKeys) -> Result<(), Failure> {
-        keys_of(keys).map(|_| ())
+        let expires_s = keys_of(keys)?.expires_s();
+        let now_s = self.router()?.inner.clock.now().wall_s();
+        match expires_s.filter(|at| *at <= now_s) {
+            Some(at) => {
+                let explain = format!("the offline key ran out {} s ago", now_s - at);
+                Err(Failure::new(ResultCode::InvalidKey, explain))
+            }
+            None => Ok(()),
+        }
     }
 
     fn status(&self) -> sam::RouterStatus {
@@ -155,19 +163,14 @@ impl Backend for SamBackend {
 }
 
 fn keys_of(keys: &PrivateKeys) -> Result<DestinationKeys, Failure> {
-    if keys.offline().is_some() {
-        return Err(Failure::new(ResultCode::I2pError, "offline keys are not supported yet"));
-    }
     if keys.destination().sig_type() == SigType::DsaSha1 {
         return Err(Failure::new(
             ResultCode::I2pError,
-            "DSA keys are too weak to sign with; use SIGNATURE_TYPE 7",
+            "DSA_SHA1 keys are too weak to sign with; take SIGNATURE_TYPE 7",
         ));
     }
-    let mut bytes = zeroize::Zeroizing::new(keys.destination().to_bytes());
-    bytes.extend_from_slice(&[0; 256]);
-    bytes.extend_from_slice(keys.signing());
-    DestinationKeys::from_bytes(&bytes).map_err(|e| Failure::new(ResultCode::InvalidKey, e.to_string()))
+    DestinationKeys::from_base64(keys.to_base64())
+        .map_err(|e| Failure::new(ResultCode::InvalidKey, e.to_string()))
 }
 
 /// One session behind the bridge.
@@ -203,6 +206,7 @@ impl SamSession for Bridged {
         let target = match to {
             sam::Peer::Destination(destination) => Target::Destination(destination),
             sam::Peer::Hash(hash) => Target::Hash(hash),
+            sam::Peer::Blinded(name) => Target::Blinded(name),
         };
         self.dial(target, options)
     }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::keys::PrivateKeys;
 use super::options::{SessionConfig, Style};
 use super::reply::ResultCode;
-use crate::wire::{DestHash, Destination, SigType};
+use crate::wire::{BlindedName, DestHash, Destination, SigType};
 
 /// A boxed future, as object-safe traits need.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,6 +47,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Finds the destination behind a `.b32.i2p` name on the network. Must work without any session.
     fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>>;
+
+    /// Finds the destination behind the name of an encrypted lease set that takes neither secret nor key.
+    fn lookup_blinded(&self, _name: BlindedName) -> Boxed<'_, Result<Destination, Failure>> {
+        Box::pin(std::future::ready(Err(no_encrypted())))
+    }
 
     /// The options of a destination's lease set, fetched if needed.
     fn lease_set_options(
@@ -79,6 +84,11 @@ pub trait SamSession: Send + Sync {
 
     /// Connects to a peer. At most 75 s with the look-up of its lease set; answered when the peer has answered.
     fn connect(&self, to: Peer, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
+
+    /// Finds the destination behind the name of an encrypted lease set, with the secret and key of the session's options.
+    fn lookup_blinded(&self, _name: BlindedName) -> Boxed<'static, Result<Destination, Failure>> {
+        Box::pin(std::future::ready(Err(no_encrypted())))
+    }
 
     /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
     ///
@@ -116,6 +126,10 @@ pub trait SamSession: Send + Sync {
 
     /// Its state, for `HELP STATUS`.
     fn status(&self) -> SessionStatus;
+}
+
+fn no_encrypted() -> Failure {
+    Failure::new(ResultCode::KeyNotFound, "this router does not read encrypted lease sets")
 }
 
 /// Takes streams to a port; see [`SamSession::listen`]. Dropping it resets those that nobody took.
@@ -156,6 +170,8 @@ pub enum Peer {
     Destination(Destination),
     /// Only its hash is known; its lease set has the rest.
     Hash(DestHash),
+    /// Only the name of its encrypted lease set is known.
+    Blinded(BlindedName),
 }
 
 /// What a [`SamDatagrams`] takes.

@@ -13,6 +13,8 @@ pub const LEASES_MAX: u8 = 16;
 const KEYS_MAX: u8 = 16;
 const FLAG_OFFLINE: u16 = 1;
 const FLAG_UNPUBLISHED: u16 = 2;
+/// It is published in encrypted form alone.
+const FLAG_ENCRYPTED: u16 = 4;
 /// Largest lease set that we read.
 pub const LEASE_SET_MAX: usize = 8192;
 const STORE_TYPE_LS2: &[u8] = &[3];
@@ -98,6 +100,27 @@ pub struct LeaseSetKey {
     pub key: Vec<u8>,
 }
 
+/// What goes into a new LeaseSet2 besides its destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseSetContent {
+    /// When it is signed, seconds since 1970.
+    pub published_s: u32,
+    /// When it ends, seconds since 1970; at most 65,535 s after `published_s`.
+    pub expires_s: u32,
+    /// It must be neither flooded nor served.
+    pub unpublished: bool,
+    /// It is published in encrypted form alone; then it is unpublished as well.
+    pub encrypted: bool,
+    /// The authorisation of the key that signs, if that is not the destination's own.
+    pub offline: Option<OfflineSignature>,
+    /// Options, such as service records.
+    pub options: Mapping,
+    /// Encryption keys in the order of the owner's preference.
+    pub keys: Vec<LeaseSetKey>,
+    /// Gateways; those beyond [`LEASES_MAX`] are left out.
+    pub leases: Vec<Lease2>,
+}
+
 /// A destination's leases and encryption keys, signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseSet2 {
@@ -114,8 +137,7 @@ pub struct LeaseSet2 {
 }
 
 impl LeaseSet2 {
-    /// Builds and signs a LeaseSet2; `sign` gets the bytes to sign (store type in front) and answers the signature.
-    /// `expires_s` is absolute; it is written as an offset from `published_s`, at most 65,535 s.
+    /// Builds and signs a LeaseSet2 of the simplest kind; see [`Self::build_with`].
     pub fn build(
         destination: &Destination,
         published_s: u32,
@@ -125,14 +147,38 @@ impl LeaseSet2 {
         leases: Vec<Lease2>,
         sign: impl FnOnce(&[u8]) -> Vec<u8>,
     ) -> Self {
-        let flags = if unpublished { FLAG_UNPUBLISHED } else { 0 };
+        let content = LeaseSetContent {
+            published_s,
+            expires_s,
+            unpublished,
+            keys,
+            leases,
+            ..LeaseSetContent::default()
+        };
+        Self::build_with(destination, content, sign)
+    }
+
+    /// Builds and signs a LeaseSet2; `sign` gets the bytes to sign (store type in front) and answers the signature.
+    pub fn build_with(
+        destination: &Destination,
+        content: LeaseSetContent,
+        sign: impl FnOnce(&[u8]) -> Vec<u8>,
+    ) -> Self {
+        let LeaseSetContent { published_s, expires_s, offline, options, keys, mut leases, .. } = content;
+        let flag = |on: bool, flag: u16| if on { flag } else { 0 };
+        let flags = flag(offline.is_some(), FLAG_OFFLINE)
+            | flag(content.unpublished || content.encrypted, FLAG_UNPUBLISHED)
+            | flag(content.encrypted, FLAG_ENCRYPTED);
         let offset = u16::try_from(expires_s.saturating_sub(published_s)).unwrap_or(u16::MAX);
+        leases.truncate(usize::from(LEASES_MAX));
         let mut raw = STORE_TYPE_LS2.to_vec();
         destination.encode(&mut raw);
         raw.extend_from_slice(&published_s.to_be_bytes());
         raw.extend_from_slice(&offset.to_be_bytes());
         raw.extend_from_slice(&flags.to_be_bytes());
-        let options = Mapping::new();
+        if let Some(offline) = &offline {
+            offline.encode(&mut raw);
+        }
         options.encode(&mut raw);
         raw.push(u8::try_from(keys.len()).unwrap_or(0));
         for key in &keys {
@@ -140,7 +186,6 @@ impl LeaseSet2 {
             raw.extend_from_slice(&u16::try_from(key.key.len()).unwrap_or(0).to_be_bytes());
             raw.extend_from_slice(&key.key);
         }
-        let leases: Vec<Lease2> = leases.into_iter().take(usize::from(LEASES_MAX)).collect();
         raw.push(u8::try_from(leases.len()).unwrap_or(0));
         for lease in &leases {
             lease.encode(&mut raw);
@@ -154,7 +199,7 @@ impl LeaseSet2 {
             published_s,
             expires_s: published_s.saturating_add(offset.into()),
             flags,
-            offline: None,
+            offline,
             options,
             keys,
             leases,
@@ -178,6 +223,10 @@ impl LeaseSet2 {
     /// Whether it must be neither flooded nor served.
     pub const fn is_unpublished(&self) -> bool {
         self.flags & FLAG_UNPUBLISHED != 0
+    }
+    /// Whether the netDb has it in encrypted form alone, under the day's blinded key.
+    pub const fn is_encrypted_in_netdb(&self) -> bool {
+        self.flags & FLAG_ENCRYPTED != 0
     }
     /// The authorisation of a transient key, if one signed.
     pub const fn offline(&self) -> Option<&OfflineSignature> {

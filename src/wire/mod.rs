@@ -7,6 +7,7 @@
 
 pub mod b32;
 pub mod b64;
+mod blinded_name;
 pub mod build_record;
 mod error;
 pub mod garlic;
@@ -23,6 +24,7 @@ mod sig_type;
 pub mod stream_packet;
 pub mod tunnel_data;
 
+pub use blinded_name::{BLINDED_NAME_MIN, BlindedName};
 pub use error::DecodeError;
 pub use i2np::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, I2np, I2npKind, LookupKind,
@@ -31,8 +33,8 @@ pub use i2np::{
 pub use identity::{CRYPTO_X25519, Destination, KeysAndCert, RouterIdentity};
 pub use ids::{DestHash, Hash, MessageId, RouterHash, TunnelId};
 pub use lease_set::{
-    EncryptedLeaseSet, LEASE_SET_MAX, LEASES_MAX, Lease, Lease2, LeaseSet1, LeaseSet2, LeaseSetKey,
-    OfflineSignature,
+    EncryptedLeaseSet, LEASE_SET_MAX, LEASES_MAX, Lease, Lease2, LeaseSet1, LeaseSet2, LeaseSetContent,
+    LeaseSetKey, OfflineSignature,
 };
 pub use mapping::Mapping;
 pub use reader::{Reader, Wire};

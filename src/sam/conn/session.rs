@@ -82,6 +82,9 @@ impl Conn {
                 let keys = PrivateKeys::from_base64(text)
                     .map_err(|cause| Failure::new(ResultCode::InvalidKey, cause.to_string()))?;
                 self.shared.backend.check_keys(&keys)?;
+                if keys.offline().is_some() && request.style == Style::Datagram {
+                    return Err(error("STYLE=DATAGRAM cannot carry offline keys; take DATAGRAM2".to_owned()));
+                }
                 keys
             }
         };

@@ -65,9 +65,7 @@ impl Conn {
                 // The code for unknown names is not in the table of this command.
                 Err(failure) => return Err(Failure::new(ResultCode::InvalidKey, failure.explain)),
             },
-            Name::Blinded => {
-                return refuse(ResultCode::CantReachPeer, "encrypted lease sets are not supported yet");
-            }
+            Name::Blinded(name) => session.connect(Peer::Blinded(name), options),
             Name::Malformed(why) => return refuse(ResultCode::InvalidKey, why),
         };
         tokio::select! { biased;

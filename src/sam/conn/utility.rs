@@ -9,7 +9,7 @@ use crate::sam::help;
 use crate::sam::keys;
 use crate::sam::naming::Name;
 use crate::sam::reply::{self, Domain, ResultCode};
-use crate::wire::{DestHash, Destination, SigType};
+use crate::wire::{BlindedName, DestHash, Destination, SigType};
 
 impl Conn {
     /// `DEST GENERATE`
@@ -27,6 +27,10 @@ impl Conn {
             None => SigType::Ed25519,
             Some(text) => keys::signature_type(text).ok_or_else(|| unsupported(text))?,
         };
+        if sig_type == SigType::DsaSha1 {
+            let explain = "SIGNATURE_TYPE 0 unsupported: DSA_SHA1 is too weak for new keys, take 7 (Ed25519)";
+            return Err(Failure::new(ResultCode::I2pError, explain));
+        }
         self.shared.backend.new_keys(sig_type).map_err(|failure| match signature_type {
             Some(text) if failure.explain.is_empty() => unsupported(text),
             _ => failure,
@@ -75,9 +79,7 @@ impl Conn {
             Name::Destination(destination) => Ok(*destination),
             Name::Hash(hash) => self.find_hash(hash).await,
             Name::Host(host) => self.find_host(&host).await,
-            Name::Blinded => {
-                Err(Failure::new(ResultCode::KeyNotFound, "encrypted lease sets are not supported yet"))
-            }
+            Name::Blinded(name) => self.find_blinded(name).await,
             Name::Malformed(why) => Err(Failure::new(ResultCode::InvalidKey, why)),
         }
     }
@@ -116,6 +118,19 @@ impl Conn {
         }
         result.map_err(|failure| match failure.code {
             ResultCode::KeyNotFound | ResultCode::InvalidKey => failure,
+            _ => Failure::new(ResultCode::KeyNotFound, failure.explain),
+        })
+    }
+
+    /// A destination by the name of its encrypted lease set. The session of this socket may know the secret and the key
+    /// that it takes; without a session there are none.
+    async fn find_blinded(&self, name: BlindedName) -> Result<Destination, Failure> {
+        let result = match &self.owned {
+            Some(owned) => owned.session.lookup_blinded(name).await,
+            None => self.shared.backend.lookup_blinded(name).await,
+        };
+        result.map_err(|failure| match failure.code {
+            ResultCode::InvalidKey => failure,
             _ => Failure::new(ResultCode::KeyNotFound, failure.explain),
         })
     }

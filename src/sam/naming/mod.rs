@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(super) use cache::{HostsFile, LookupCache};
 
 use super::keys;
-use crate::wire::{DestHash, Destination, b32};
+use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, b32};
 
 /// Shortest base64 text of a destination: 387 bytes.
 const DESTINATION_MIN: usize = 516;
@@ -29,7 +29,7 @@ pub enum Name {
     /// A `.b32.i2p` name.
     Hash(DestHash),
     /// A name for an encrypted lease set, of 56 and more characters.
-    Blinded,
+    Blinded(BlindedName),
     /// A host name, lower case.
     Host(String),
     /// None of these; says why.
@@ -57,10 +57,15 @@ impl Name {
     }
 
     fn parse_b32(label: &str) -> Self {
+        if label.len() >= BLINDED_NAME_MIN {
+            return BlindedName::parse(label).map_or(
+                Self::Malformed("not a name for an encrypted lease set: bad checksum or type"),
+                Self::Blinded,
+            );
+        }
         let Some(bytes) = b32::decode(label) else { return Self::Malformed("not base32") };
         match (label.len(), <[u8; 32]>::try_from(bytes.as_slice())) {
             (52, Ok(hash)) => Self::Hash(DestHash(hash)),
-            (56.., _) => Self::Blinded,
             _ => Self::Malformed("a .b32.i2p name has 52 characters"),
         }
     }

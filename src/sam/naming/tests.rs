@@ -22,7 +22,9 @@ fn every_kind_of_name_is_told_apart() {
     assert_eq!(Name::parse(&b32.to_uppercase()), Name::Hash(known.hash()));
     assert_eq!(Name::parse("Example.I2P"), Name::Host("example.i2p".to_owned()));
     assert_eq!(Name::parse("example.i2p.alt"), Name::Host("example.i2p".to_owned()));
-    assert_eq!(Name::parse(&format!("{}.b32.i2p", "a".repeat(56))), Name::Blinded);
+    let blinded = BlindedName::of(&known, false, true).expect("can be blinded");
+    assert_eq!(Name::parse(&blinded.to_string()), Name::Blinded(blinded));
+    assert_eq!(Name::parse(&blinded.to_string().to_uppercase()), Name::Blinded(blinded));
 }
 
 #[test]
@@ -30,6 +32,7 @@ fn malformed_names_are_told_at_once() {
     let bad_b64 = format!("!{}", destination(1).to_base64());
     let short = format!("{}.b32.i2p", "a".repeat(51));
     let bad_b32 = format!("{}.b32.i2p", "1".repeat(52));
+    let no_blinded = format!("{}.b32.i2p", "a".repeat(56));
     let long = format!("{}.i2p", "a".repeat(64));
     for name in [
         "",
@@ -46,6 +49,7 @@ fn malformed_names_are_told_at_once() {
         &short,
         &bad_b32,
         &long,
+        &no_blinded,
         "\u{e9}.i2p",
     ] {
         assert!(matches!(Name::parse(name), Name::Malformed(_)), "{name}");
