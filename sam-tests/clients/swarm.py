@@ -13,6 +13,7 @@ import tempfile
 import time
 
 from harness import MIB, LeftOut
+from testnet import until
 from tracker import Tracker
 
 # Names of the torrent's two files; the second is small, so that pieces span both.
@@ -87,7 +88,7 @@ class Peer:
         if seeding:
             params.flags |= lt.torrent_flags.seed_mode
         self.start = time.monotonic()
-        self.first = self.done = None
+        self.announced = self.first = self.done = self.again = None
         self.handle = self.session.add_torrent(params)
         self.others = set()
 
@@ -101,9 +102,17 @@ class Peer:
         if self.done is None and status.is_seeding:
             self.done = now
         for alert in self.session.pop_alerts():
+            if isinstance(alert, lt.tracker_error_alert) and not self.announced:
+                # The torrent was added before the SAM session was there. libtorrent's own next try is 17 s away.
+                self.again = now + 0.1
+            elif isinstance(alert, lt.tracker_reply_alert):
+                self.announced = self.announced or now
             if isinstance(alert, (lt.i2p_alert, lt.tracker_error_alert, lt.torrent_error_alert, lt.file_error_alert,
                                   lt.hash_failed_alert, lt.listen_failed_alert)):
                 self.trouble.append(f"{now - self.start:.1f} s {alert.what()}: {alert.message()}")
+        if self.again and now > self.again:
+            self.again = None
+            self.handle.force_reannounce()
         for peer in self.handle.get_peer_info():
             if not peer.flags & lt.peer_info.i2p_socket:
                 raise AssertionError(f"{self.name} has a peer that is not on I2P: {peer.ip}")
@@ -112,16 +121,15 @@ class Peer:
         return status
 
     def seconds(self):
-        """(until the first byte of the content, from there to the last)"""
-        return self.first - self.start, self.done - self.first
+        """(until the tracker's first answer, until the first byte of the content, from there to the last)"""
+        return self.announced - self.start, self.first - self.start, self.done - self.first
 
     def said(self):
         return "; ".join(self.trouble[-5:]) or "nothing"
 
     def close(self):
-        self.session.pause()
-        for alert in ("abort",):
-            getattr(self.session, alert, lambda: None)()
+        # The binding ends a session, and waits for that, when its last reference goes.
+        self.handle = self.session = None
 
 
 def check(peer, hashes):
@@ -166,7 +174,11 @@ def swarm(net, size, hops, leechers=2, limit=300):
             members = {me for _, me, _, _ in tracker.announces}
             if len(members) != len(peers):
                 raise AssertionError(f"the tracker saw {len(members)} destinations, not {len(peers)}")
-            return _words(peers, size, cpu, net, tracker)
+            words = _words(peers, size, cpu, net, tracker)
+            for peer in peers:
+                peer.session.pause()
+            until(lambda: sum(event == "stopped" for _, _, event, _ in tracker.announces) == len(peers), 30, "every peer says goodbye")
+            return words
     finally:
         for peer in peers:
             peer.close()
@@ -177,8 +189,8 @@ def swarm(net, size, hops, leechers=2, limit=300):
 def _words(peers, size, cpu, net, tracker):
     rates = []
     for peer in peers[1:]:
-        wait, took = peer.seconds()
-        rates.append(f"{peer.name}: first byte after {wait:.1f} s, the rest in {took:.1f} s = {size / MIB / max(took, 0.01):.1f} MiB/s")
+        tracked, wait, took = peer.seconds()
+        rates.append(f"{peer.name}: tracker's answer after {tracked:.1f} s, first byte after {wait:.1f} s, the rest in {took:.1f} s = {size / MIB / max(took, 0.01):.1f} MiB/s")
     whole = max(peer.done for peer in peers) - min(peer.start for peer in peers)
     used = f", {net.cpu_seconds() - cpu:.1f} s of processor time of all routers" if cpu is not None else ""
     trouble = sum(len(peer.trouble) for peer in peers)
