@@ -131,6 +131,56 @@ pub fn encode_compressed(protocol: u8, ports: Ports, data: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The beginning of many payloads, compressed once: a destination, whose padding shrinks to almost nothing.
+#[derive(Clone, Debug)]
+pub struct Prefix {
+    /// A deflate block that is not the last and ends at a byte; `None` when it would be longer than the bytes.
+    block: Option<Vec<u8>>,
+    bytes: Vec<u8>,
+    crc: u32,
+}
+
+impl Prefix {
+    /// Compresses the beginning.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut deflate = Compress::new(Compression::best(), false);
+        let done = deflate.compress_vec(bytes, &mut out, FlushCompress::Sync);
+        let whole = usize::try_from(deflate.total_in()) == Ok(bytes.len());
+        // The second stored block's header costs five bytes.
+        let block = (done.is_ok() && whole && out.len() + 5 < bytes.len()).then_some(out);
+        Self { block, bytes: bytes.to_vec(), crc: crc32fast::hash(bytes) }
+    }
+
+    /// Wraps the beginning and `rest`, which is stored and together at most 65,535 bytes with the beginning.
+    pub fn wrap(&self, protocol: u8, ports: Ports, rest: &[&[u8]]) -> Vec<u8> {
+        let len = rest.iter().map(|r| r.len()).sum::<usize>();
+        debug_assert!(self.bytes.len() + len <= BLOCK_MAX, "one stored block");
+        let mut w = Vec::with_capacity(self.bytes.len() + len + STORED_OVERHEAD);
+        header(&mut w, protocol, ports);
+        let stored = match &self.block {
+            Some(block) => {
+                w.extend_from_slice(block);
+                len
+            }
+            None => self.bytes.len() + len,
+        };
+        let [a, b] = u16::try_from(stored).unwrap_or(u16::MAX).to_le_bytes();
+        w.extend_from_slice(&[1, a, b, !a, !b]);
+        if self.block.is_none() {
+            w.extend_from_slice(&self.bytes);
+        }
+        let before = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let mut crc = crc32fast::Hasher::new_with_initial_len(self.crc, before);
+        for part in rest {
+            w.extend_from_slice(part);
+            crc.update(part);
+        }
+        trailer(&mut w, crc.finalize(), self.bytes.len() + len);
+        w
+    }
+}
+
 /// Opens a wrapper whose payload is at most `max` bytes.
 pub fn decode(bytes: &[u8], max: usize) -> Result<Unwrapped<'_>, DecodeError> {
     if bytes.len() < MEMBER_MIN {

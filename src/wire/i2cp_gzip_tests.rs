@@ -73,3 +73,22 @@ fn damage_and_bombs_are_refused() {
     assert!(decode(&liar, 65_536).is_err());
     assert!(matches!(decode(&bytes, 4), Err(DecodeError::Count { .. })));
 }
+
+#[test]
+fn a_compressed_beginning_opens_to_the_same_payload() {
+    let ports = Ports { from: 1, to: 2 };
+    let shrinks = [7u8; 391];
+    let noise: Vec<u8> = (0..391u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for start in [&shrinks[..], &noise[..], &[]] {
+        let prefix = Prefix::new(start);
+        for rest in [&b""[..], b"x", &[9; 3000]] {
+            let wrapped = prefix.wrap(PROTOCOL_DATAGRAM1, ports, &[rest, b"end"]);
+            let opened = decode(&wrapped, 65_535).expect("opens");
+            assert_eq!((opened.protocol, opened.ports), (PROTOCOL_DATAGRAM1, ports));
+            assert_eq!(opened.data.as_ref(), [start, rest, b"end"].concat());
+            assert!(wrapped.len() <= start.len() + rest.len() + 3 + STORED_OVERHEAD);
+        }
+    }
+    let small = Prefix::new(&shrinks).wrap(PROTOCOL_DATAGRAM1, ports, &[&[1; 100]]);
+    assert!(small.len() < 200, "{}", small.len());
+}

@@ -9,6 +9,7 @@ pub mod b32;
 pub mod b64;
 mod blinded_name;
 pub mod build_record;
+pub mod datagram;
 mod error;
 pub mod garlic;
 pub mod i2cp_gzip;
