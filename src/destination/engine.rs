@@ -9,7 +9,10 @@
 //! programs -> pipes -> streams -> garlic -> path -> batches for the plane
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+mod streams;
+mod traffic;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,18 +20,16 @@ use super::database::{Database, Outcome};
 use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
-use super::{ConnectOptions, DestinationKeys, Error, ErrorKind, I2pStream, SessionConfig, Target};
-use crate::base::pipe::{self, Doorbell};
+use super::{ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
+use crate::base::Doorbell;
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
-use crate::garlic::{self, Received, Remote, SealOptions, Sessions};
+use crate::garlic::{self, Sessions};
 use crate::netdb::PeerView;
-use crate::stream::{self, CloseReason, Event as StreamEvent, OutPacket, PathHint, StreamId, Table};
+use crate::stream::{self, OutPacket, StreamId, Table};
 use crate::tunnel::{Delivery, PoolState};
-use crate::wire::i2cp_gzip::{self, PROTOCOL_STREAMING, Ports};
-use crate::wire::{DestHash, Destination, I2np, I2npKind, LeaseSet2, MessageId, RouterHash, TunnelId};
-
-use super::paths::Change;
+use crate::wire::i2cp_gzip::Ports;
+use crate::wire::{DestHash, Destination, I2np, I2npKind, LeaseSet2, RouterHash, TunnelId};
 
 /// Batches that may wait for the plane before streams are held back.
 const OUT_MAX: usize = 8;
@@ -214,38 +215,6 @@ impl Engine {
         self.step(now);
     }
 
-    /// Opens a stream; answered by [`Action::Connected`] with the same token.
-    pub(crate) fn connect(&mut self, now: Now, token: u64, target: &Target, options: ConnectOptions) {
-        let Some(to) = target.hash() else {
-            let error = Error::new(ErrorKind::InvalidTarget, "the name was not looked up");
-            self.actions.push_back(Action::Connected { token, result: Err(error) });
-            return;
-        };
-        let ports = Ports { from: options.from_port, to: options.to_port };
-        let call = Call { token, ports, options };
-        if to == self.hash || self.peers.is_usable(now, &to) {
-            self.dial(now, to, call);
-        } else {
-            self.calls.entry(to).or_default().push(call);
-            self.database.request(now, to);
-        }
-        self.step(now);
-    }
-
-    /// Gives up what [`Self::connect`] began, if it is still going on.
-    pub(crate) fn abandon(&mut self, now: Now, token: u64) {
-        for calls in self.calls.values_mut() {
-            calls.retain(|c| c.token != token);
-        }
-        self.calls.retain(|_, calls| !calls.is_empty());
-        let dialled = self.dialling.iter().find(|(_, (t, _))| *t == token).map(|(id, _)| *id);
-        if let Some(id) = dialled {
-            self.dialling.remove(&id);
-            self.streams.reset(now, id);
-        }
-        self.step(now);
-    }
-
     /// Looks a destination up; answered by [`Action::Found`].
     pub(crate) fn lookup(&mut self, now: Now, token: u64, hash: DestHash) {
         let known = if hash == self.hash {
@@ -261,19 +230,6 @@ impl Engine {
             }
         }
         self.step(now);
-    }
-
-    /// Takes the peer that has waited longest, for this port or for any.
-    pub(crate) fn take_incoming(&mut self, now: Now, port: Option<u16>) -> Option<I2pStream> {
-        let stream = loop {
-            let at = self.waiting.iter().position(|w| port.is_none_or(|p| p == w.ports.to))?;
-            let w = self.waiting.remove(at)?;
-            if self.streams.accept(w.id) {
-                break self.open_stream(w.id, w.remote, w.ports.to, w.ports.from);
-            }
-        };
-        self.step(now);
-        Some(stream)
     }
 
     /// Programs have written, read or closed.
@@ -421,138 +377,6 @@ impl Engine {
         }
     }
 
-    fn garlic(&mut self, now: Now, body: Vec<u8>) {
-        if self.database.garlic(now, &body) {
-            return;
-        }
-        let opened = match self.sessions.open(now, body) {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::debug!(destination = %self.hash, %error, "garlic refused");
-                self.metrics.garlic_refused.inc();
-                return;
-            }
-        };
-        let from = opened.sender.and_then(|s| s.hash);
-        for clove in opened.cloves {
-            match clove {
-                Received::Data(bytes) => self.payload(now, from, &bytes),
-                Received::LeaseSet(ls) => self.learn(now, ls),
-                Received::Message { kind: I2npKind::DELIVERY_STATUS, body, .. } => {
-                    self.database.delivery_status(now, &body);
-                }
-                Received::Message { .. } => self.metrics.kind_dropped.inc(),
-            }
-        }
-        if let Some(hash) = from {
-            self.allow(now, hash);
-        }
-    }
-
-    fn payload(&mut self, now: Now, from: Option<DestHash>, bytes: &[u8]) {
-        let Ok(unwrapped) = i2cp_gzip::decode(bytes, UNPACKED_MAX) else {
-            self.metrics.payload_refused.inc();
-            return;
-        };
-        if unwrapped.protocol == PROTOCOL_STREAMING {
-            self.streams.handle_packet(now, from, unwrapped.ports, &unwrapped.data);
-        } else {
-            self.metrics.protocol_dropped.inc();
-        }
-    }
-
-    fn drain_streams(&mut self, now: Now) {
-        while let Some(event) = self.streams.poll_event() {
-            match event {
-                StreamEvent::Incoming { id, remote, ports } => {
-                    self.waiting.push_back(Waiting { id, remote, ports });
-                    self.actions.push_back(Action::Incoming);
-                }
-                StreamEvent::Connected(id) => self.connected(id),
-                StreamEvent::Readable(id)
-                | StreamEvent::Writable(id)
-                | StreamEvent::RemoteClosed(id)
-                | StreamEvent::Flushed(id) => self.serve(now, id),
-                StreamEvent::Closed { id, reason } => self.closed(now, id, reason),
-                StreamEvent::Pong { .. } => {}
-            }
-        }
-    }
-
-    fn connected(&mut self, id: StreamId) {
-        let Some((token, ports)) = self.dialling.remove(&id) else { return };
-        let Some((hash, destination)) = self.streams.remote(id) else { return };
-        let Some(remote) = destination.or_else(|| self.peers.destination(&hash)) else {
-            let error = Error::new(ErrorKind::Refused, "the peer did not say who it is");
-            self.actions.push_back(Action::Connected { token, result: Err(error) });
-            return;
-        };
-        let stream = self.open_stream(id, remote, ports.from, ports.to);
-        self.actions.push_back(Action::Connected { token, result: Ok(stream) });
-    }
-
-    fn open_stream(&mut self, id: StreamId, remote: Destination, local: u16, far: u16) -> I2pStream {
-        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.bell.clone(), id);
-        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.bell.clone(), id);
-        self.open.insert(id, Open::new(taker, giver));
-        // Data may have come before the stream was taken.
-        self.bell.ring(id);
-        I2pStream::new(reader, writer, remote, local, far)
-    }
-
-    fn closed(&mut self, now: Now, id: StreamId, reason: CloseReason) {
-        if let Some((token, _)) = self.dialling.remove(&id) {
-            let error = match reason {
-                CloseReason::ConnectTimeout => Error::new(ErrorKind::Timeout, "the peer did not answer"),
-                reason => Error::new(ErrorKind::Refused, format!("the peer refused the stream ({reason:?})")),
-            };
-            self.actions.push_back(Action::Connected { token, result: Err(error) });
-            self.streams.close(now, id);
-        } else if let Some(at) = self.waiting.iter().position(|w| w.id == id) {
-            self.waiting.remove(at);
-            self.streams.close(now, id);
-        } else if let Some(open) = self.open.get_mut(&id) {
-            open.end(reason);
-            self.serve(now, id);
-        }
-    }
-
-    fn serve(&mut self, now: Now, id: StreamId) {
-        if let Some(open) = self.open.get_mut(&id)
-            && open.service(now, id, &mut self.streams)
-        {
-            self.open.remove(&id);
-        }
-    }
-
-    fn dial(&mut self, now: Now, to: DestHash, call: Call) {
-        let options = stream::ConnectOptions { timeout: call.options.timeout, interactive: None };
-        match self.streams.connect(now, to, call.ports, options) {
-            Some(id) => {
-                self.dialling.insert(id, (call.token, call.ports));
-            }
-            None => {
-                let error = Error::new(ErrorKind::Limit, "too many streams in this session");
-                self.actions.push_back(Action::Connected { token: call.token, result: Err(error) });
-            }
-        }
-    }
-
-    fn drain_garlic(&mut self, now: Now) {
-        while let Some(action) = self.sessions.poll_action(now) {
-            match action {
-                garlic::Action::Send { to, message } => {
-                    self.send_garlic(now, to.hash, vec![message], Change::Nothing)
-                }
-                garlic::Action::Unanswered { to } => {
-                    self.peers.suspect(&to.hash);
-                    self.database.request(now, to.hash);
-                }
-                garlic::Action::Suspect { to } => self.change_path(now, to.hash, Change::Tunnel),
-            }
-        }
-    }
-
     /// A lease set came bundled: whoever waited for it need not wait for a floodfill.
     fn learn(&mut self, now: Now, ls: Arc<Verified<LeaseSet2>>) {
         let destination = ls.destination().clone();
@@ -597,111 +421,6 @@ impl Engine {
         } else {
             self.peers.take_waiting(&hash);
         }
-    }
-
-    /// Moves packets from streams into batches, as long as the plane keeps up.
-    fn drain_packets(&mut self, now: Now) {
-        while self.out.len() < OUT_MAX {
-            let mut batch: BTreeMap<DestHash, Vec<OutPacket>> = BTreeMap::new();
-            for _ in 0..BATCH_PACKETS {
-                let Some(packet) = self.streams.poll_packet(now) else { break };
-                if packet.to == self.hash {
-                    self.loopback.push_back(packet);
-                } else {
-                    batch.entry(packet.to).or_default().push(packet);
-                }
-            }
-            if batch.is_empty() {
-                return;
-            }
-            for (to, packets) in batch {
-                self.send_packets(now, to, packets);
-            }
-        }
-    }
-
-    fn drain_loopback(&mut self, now: Now) -> bool {
-        let mut any = false;
-        while let Some(packet) = self.loopback.pop_front() {
-            any = true;
-            self.payload(now, Some(self.hash), &packet.bytes);
-        }
-        any
-    }
-
-    fn send_packets(&mut self, now: Now, to: DestHash, packets: Vec<OutPacket>) {
-        if packets.is_empty() {
-            return;
-        }
-        let Some(key) = self.peers.key(&to) else {
-            let lost = self.peers.wait(to, packets);
-            self.metrics.packets_dropped_waiting.add(lost as u64);
-            self.database.request(now, to);
-            return;
-        };
-        let change = packets.iter().map(|p| p.path_hint).find(|h| *h != PathHint::Keep);
-        let change = match change {
-            Some(PathHint::SwitchTunnel) => Change::Tunnel,
-            Some(PathHint::SwitchLease) => Change::Lease,
-            _ => Change::Nothing,
-        };
-        if change != Change::Nothing {
-            self.actions.push_back(Action::Suspect);
-        }
-        let payloads: Vec<Vec<u8>> = packets.into_iter().map(|p| p.bytes).collect();
-        let remote = Remote { hash: to, key };
-        match self.sessions.seal(now, &remote, &payloads, SealOptions::default()) {
-            Ok(sealed) => {
-                self.metrics.packets_out.add(payloads.len() as u64);
-                self.send_garlic(now, to, sealed.messages, change);
-            }
-            Err(error) => {
-                tracing::debug!(destination = %self.hash, %error, "garlic not sealed");
-                self.metrics.packets_dropped_garlic.add(payloads.len() as u64);
-            }
-        }
-        self.allow(now, to);
-    }
-
-    /// Tells the streams how far the remote's tag window lets them go.
-    fn allow(&mut self, now: Now, to: DestHash) {
-        let Some(key) = self.peers.key(&to) else { return };
-        let remote = Remote { hash: to, key };
-        let in_flight = self.sessions.stats(now, &remote).map_or(0, |s| s.in_flight);
-        let window = self.sessions.in_flight_allowance(now, &remote).saturating_add(in_flight);
-        self.streams.set_inflight_limit(now, to, u32::try_from(window.max(4)).unwrap_or(u32::MAX));
-    }
-
-    fn change_path(&mut self, now: Now, to: DestHash, change: Change) {
-        if self.peers.path(now, &mut self.rng, to, change, &self.pool).is_some_and(|(_, changed)| changed) {
-            self.streams.path_changed(to);
-        }
-    }
-
-    fn send_garlic(&mut self, now: Now, to: DestHash, bodies: Vec<Vec<u8>>, change: Change) {
-        if bodies.is_empty() {
-            return;
-        }
-        let Some((path, changed)) = self.peers.path(now, &mut self.rng, to, change, &self.pool) else {
-            self.metrics.packets_dropped_no_path.add(bodies.len() as u64);
-            return;
-        };
-        if changed {
-            self.streams.path_changed(to);
-        }
-        if self.peers.wants_refresh(now, &to) {
-            self.database.request(now, to);
-        }
-        let delivery = Delivery::Tunnel(path.lease.gateway, path.lease.tunnel);
-        let expiration_ms = now.wall_ms + MESSAGE_LIFE_MS;
-        let messages = bodies
-            .into_iter()
-            .map(|body| {
-                let id = MessageId(self.rng.nonzero_u32());
-                (delivery, I2np { kind: I2npKind::GARLIC, id, expiration_ms, body })
-            })
-            .collect();
-        self.out.push_back(Action::Out { handle: path.outbound, messages });
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
+use crate::destination::{ErrorKind, Target};
 use crate::tunnel::{InboundTunnel, OutboundTunnel};
 use crate::wire::{Lease2, LeaseSetKey};
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//! The engine's streams: calls and the lease sets that they wait for, peers that wait for an accept, pipes.
+
+use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting};
+use crate::base::Now;
+use crate::base::pipe;
+use crate::destination::open::Open;
+use crate::destination::{ConnectOptions, Error, ErrorKind, I2pStream, Target};
+use crate::stream::{self, CloseReason, Event as StreamEvent, StreamId};
+use crate::wire::i2cp_gzip::Ports;
+use crate::wire::{DestHash, Destination};
+
+impl Engine {
+    /// Opens a stream; answered by [`Action::Connected`] with the same token.
+    pub(crate) fn connect(&mut self, now: Now, token: u64, target: &Target, options: ConnectOptions) {
+        let Some(to) = target.hash() else {
+            let error = Error::new(ErrorKind::InvalidTarget, "the name was not looked up");
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            return;
+        };
+        let ports = Ports { from: options.from_port, to: options.to_port };
+        let call = Call { token, ports, options };
+        if to == self.hash || self.peers.is_usable(now, &to) {
+            self.dial(now, to, call);
+        } else {
+            self.calls.entry(to).or_default().push(call);
+            self.database.request(now, to);
+        }
+        self.step(now);
+    }
+
+    /// Gives up what [`Self::connect`] began, if it is still going on.
+    pub(crate) fn abandon(&mut self, now: Now, token: u64) {
+        for calls in self.calls.values_mut() {
+            calls.retain(|c| c.token != token);
+        }
+        self.calls.retain(|_, calls| !calls.is_empty());
+        let dialled = self.dialling.iter().find(|(_, (t, _))| *t == token).map(|(id, _)| *id);
+        if let Some(id) = dialled {
+            self.dialling.remove(&id);
+            self.streams.reset(now, id);
+        }
+        self.step(now);
+    }
+
+    /// Takes the peer that has waited longest, for this port or for any.
+    pub(crate) fn take_incoming(&mut self, now: Now, port: Option<u16>) -> Option<I2pStream> {
+        let stream = loop {
+            let at = self.waiting.iter().position(|w| port.is_none_or(|p| p == w.ports.to))?;
+            let w = self.waiting.remove(at)?;
+            if self.streams.accept(w.id) {
+                break self.open_stream(w.id, w.remote, w.ports.to, w.ports.from);
+            }
+        };
+        self.step(now);
+        Some(stream)
+    }
+
+    pub(super) fn drain_streams(&mut self, now: Now) {
+        while let Some(event) = self.streams.poll_event() {
+            match event {
+                StreamEvent::Incoming { id, remote, ports } => {
+                    self.waiting.push_back(Waiting { id, remote, ports });
+                    self.actions.push_back(Action::Incoming);
+                }
+                StreamEvent::Connected(id) => self.connected(id),
+                StreamEvent::Readable(id)
+                | StreamEvent::Writable(id)
+                | StreamEvent::RemoteClosed(id)
+                | StreamEvent::Flushed(id) => self.serve(now, id),
+                StreamEvent::Closed { id, reason } => self.closed(now, id, reason),
+                StreamEvent::Pong { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn connected(&mut self, id: StreamId) {
+        let Some((token, ports)) = self.dialling.remove(&id) else { return };
+        let Some((hash, destination)) = self.streams.remote(id) else { return };
+        let Some(remote) = destination.or_else(|| self.peers.destination(&hash)) else {
+            let error = Error::new(ErrorKind::Refused, "the peer did not say who it is");
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            return;
+        };
+        let stream = self.open_stream(id, remote, ports.from, ports.to);
+        self.actions.push_back(Action::Connected { token, result: Ok(stream) });
+    }
+
+    pub(super) fn open_stream(
+        &mut self,
+        id: StreamId,
+        remote: Destination,
+        local: u16,
+        far: u16,
+    ) -> I2pStream {
+        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.bell.clone(), id);
+        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.bell.clone(), id);
+        self.open.insert(id, Open::new(taker, giver));
+        // Data may have come before the stream was taken.
+        self.bell.ring(id);
+        I2pStream::new(reader, writer, remote, local, far)
+    }
+
+    pub(super) fn closed(&mut self, now: Now, id: StreamId, reason: CloseReason) {
+        if let Some((token, _)) = self.dialling.remove(&id) {
+            let error = match reason {
+                CloseReason::ConnectTimeout => Error::new(ErrorKind::Timeout, "the peer did not answer"),
+                reason => Error::new(ErrorKind::Refused, format!("the peer refused the stream ({reason:?})")),
+            };
+            self.actions.push_back(Action::Connected { token, result: Err(error) });
+            self.streams.close(now, id);
+        } else if let Some(at) = self.waiting.iter().position(|w| w.id == id) {
+            self.waiting.remove(at);
+            self.streams.close(now, id);
+        } else if let Some(open) = self.open.get_mut(&id) {
+            open.end(reason);
+            self.serve(now, id);
+        }
+    }
+
+    pub(super) fn serve(&mut self, now: Now, id: StreamId) {
+        if let Some(open) = self.open.get_mut(&id)
+            && open.service(now, id, &mut self.streams)
+        {
+            self.open.remove(&id);
+        }
+    }
+
+    pub(super) fn dial(&mut self, now: Now, to: DestHash, call: Call) {
+        let options = stream::ConnectOptions { timeout: call.options.timeout, interactive: None };
+        match self.streams.connect(now, to, call.ports, options) {
+            Some(id) => {
+                self.dialling.insert(id, (call.token, call.ports));
+            }
+            None => {
+                let error = Error::new(ErrorKind::Limit, "too many streams in this session");
+                self.actions.push_back(Action::Connected { token: call.token, result: Err(error) });
+            }
+        }
+    }
+}
