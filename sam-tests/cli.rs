@@ -338,3 +338,44 @@ fn the_demo_shows_bytes_arriving() {
     }
     assert_eq!(stderr, "");
 }
+
+/// What a bridge on a Unix socket answers to a line.
+#[cfg(unix)]
+fn ask_socket(path: &Path, line: &str) -> String {
+    use std::io::Write as _;
+    let mut socket = std::os::unix::net::UnixStream::connect(path).unwrap();
+    socket.write_all(line.as_bytes()).unwrap();
+    let mut answer = String::new();
+    BufReader::new(socket).read_line(&mut answer).unwrap();
+    answer
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bridge_may_be_a_unix_socket_alone() {
+    let scratch = Scratch::new();
+    let path = scratch.path("sam.sock");
+    let start = || {
+        let mut command = samovar(&["run", "--no-reseed", "--sam", "none", "--data-dir"]);
+        command.arg(scratch.path("data")).arg("--sam-unix").arg(&path);
+        command
+    };
+    let mut router = Running::until(&mut start(), "router started", false);
+    assert_eq!(ask_socket(&path, "HELLO VERSION\n"), "HELLO REPLY RESULT=OK VERSION=3.3\n");
+    let mut other = samovar(&["run", "--no-reseed", "--sam", "none", "--data-dir"]);
+    other.arg(scratch.path("other")).arg("--sam-unix").arg(&path);
+    let line = complains(&mut other);
+    assert!(line.contains("sam-unix: ") && line.contains("in use by another program"), "{line}");
+    router.signal("TERM");
+    assert_eq!(router.exit(), Some(0));
+    assert!(!path.exists());
+    let mut router = Running::until(&mut start(), "router started", false);
+    router.signal("KILL");
+    router.exit();
+    assert!(path.exists(), "left behind by force");
+    let router = Running::until(&mut start(), "router started", false);
+    assert!(ask_socket(&path, "HELLO VERSION\n").contains("RESULT=OK"));
+    drop(router);
+    let line = complains(&mut run(&scratch.path("third"), &["--sam-unix-user", "7"]));
+    assert!(line.contains("sam-unix-users: needs sam-unix"), "{line}");
+}

@@ -82,7 +82,7 @@ async fn transcripts_hold_over_the_stand_in() {
         let mut config = SamConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
         config.hosts = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("sam-tests/transcripts/hosts"));
         let server = SamServer::start(config, stand_in::StandIn::new(&network, seed), &tasks).await.unwrap();
-        bridges.push(server.address());
+        bridges.push(server.address().unwrap());
     }
     replay_all(&bridges, transcripts()).await;
     tasks.stop();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use super::access::AccessArgs;
 use super::settings::{Settings, Switch};
 
 const AFTER: &str = "\
@@ -121,6 +122,9 @@ pub(super) struct RunArgs {
     /// Wins over RUST_LOG, which wins over the configuration file [default: info]. Logs go to stderr.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+
+    #[command(flatten)]
+    access: AccessArgs,
 }
 
 impl RunArgs {
@@ -132,7 +136,7 @@ impl RunArgs {
     /// The flags as settings.
     pub(super) fn settings(self) -> Settings {
         let some = |flag: bool| flag.then_some(true);
-        Settings {
+        let mut settings = Settings {
             data_dir: self.data_dir,
             sam: self.sam,
             sam_udp: self.sam_udp,
@@ -148,7 +152,9 @@ impl RunArgs {
             threads: self.threads,
             log: self.log,
             ..Settings::default()
-        }
+        };
+        self.access.fill(&mut settings);
+        settings
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use samovar::router::RouterConfig;
 
 use super::Failure;
+use super::access;
 use super::settings::Settings;
 use super::system::default_data_dir;
 
@@ -59,13 +60,13 @@ fn explain(message: &str, key: Option<&str>) -> String {
 }
 
 /// One setting of the commented default file.
-struct Entry {
+pub(super) struct Entry {
     key: &'static str,
     value: String,
     about: &'static str,
 }
 
-fn entry(key: &'static str, value: impl ToString, about: &'static str) -> Entry {
+pub(super) fn entry(key: &'static str, value: impl ToString, about: &'static str) -> Entry {
     Entry { key, value: value.to_string(), about }
 }
 
@@ -79,7 +80,7 @@ pub(super) fn default_text() -> String {
         "# Configuration of samovar, for `samovar run --config FILE`. Each setting is shown with its default;\n\
          # remove the `# ` before one to change it. Relative paths are relative to this file. Flags win.\n",
     );
-    for part in [basic_entries(), peer_entries(), capacity_entries()] {
+    for part in [basic_entries(), access::entries(), peer_entries(), capacity_entries()] {
         for Entry { key, value, about } in part {
             out.push('\n');
             for line in about.lines() {

@@ -4,6 +4,7 @@
 //! Exit codes: 0 done, 1 something failed while running, 2 the user has to change something; a line on stderr says
 //! what. Nothing of a router lives here: everything goes through the library's public face.
 
+mod access;
 mod args;
 mod demo;
 mod devnet;

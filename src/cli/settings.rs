@@ -11,6 +11,8 @@ use samovar::tunnel::PoolConfig;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use super::access;
+
 /// A value, or the word `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Switch<T> {
@@ -56,6 +58,8 @@ pub(super) struct Settings {
     pub(super) exploratory_tunnels: Option<u8>,
     pub(super) threads: Option<usize>,
     pub(super) log: Option<String>,
+    pub(super) sam_unix: Option<Switch<PathBuf>>,
+    pub(super) sam_unix_users: Option<Vec<u32>>,
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {
@@ -66,7 +70,8 @@ fn set<T>(place: &mut T, value: Option<T>) {
 
 impl Settings {
     /// Puts what is set into `config`; later calls win over earlier ones.
-    pub(super) fn apply(self, config: &mut RouterConfig) {
+    pub(super) fn apply(mut self, config: &mut RouterConfig) {
+        access::apply(&mut self, &mut config.sam_access);
         if self.data_dir.is_some() {
             config.data_dir = self.data_dir;
         }
@@ -105,6 +110,7 @@ impl Settings {
 
     /// Makes relative paths relative to `base`, the folder of the file that they stand in.
     pub(super) fn relative_to(mut self, base: &Path) -> Self {
+        access::relative_to(&mut self, base);
         let fix = |path: &mut PathBuf| *path = base.join(&*path);
         self.data_dir.iter_mut().for_each(fix);
         self.bootstrap.iter_mut().flatten().for_each(fix);

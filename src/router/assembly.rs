@@ -197,7 +197,7 @@ async fn open_doors(
     reseeder: Option<Reseeder>,
 ) -> Result<(), StartError> {
     load_known(router, storage).await;
-    super::sam_backend::start(router).await?;
+    super::sam_start::start(router).await?;
     if !bootstrap.is_empty() {
         tracing::info!(routers = bootstrap.len(), "routers read from bootstrap files");
         router.load_routers(bootstrap).await;

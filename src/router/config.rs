@@ -4,6 +4,10 @@
 //! Plain values with defaults for the live network; [`RouterConfig::validate`] finds what cannot work before
 //! anything is opened or written. The command line and the configuration file fill the same struct.
 
+mod access;
+
+pub use access::SamAccess;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -53,6 +57,8 @@ pub struct RouterConfig {
     pub sam: Option<SocketAddr>,
     /// Where SAM datagrams are taken in. `None` (default): one port below `sam`; see [`Self::sam_udp_addr`].
     pub sam_udp: Option<SocketAddr>,
+    /// Ways to the bridge besides plain TCP, and who may use it.
+    pub sam_access: SamAccess,
     /// Our addresses as other routers shall call them, at most one of each family being the rule. Empty (default):
     /// we cannot be called, and only call others.
     pub host: Vec<IpAddr>,
@@ -96,6 +102,7 @@ impl Default for RouterConfig {
             data_dir: None,
             sam: Some(SAM_DEFAULT),
             sam_udp: None,
+            sam_access: SamAccess::default(),
             host: Vec::new(),
             port: 0,
             bind: Vec::new(),
@@ -149,6 +156,7 @@ impl RouterConfig {
         self.validate_network()?;
         self.validate_addresses()?;
         self.validate_tunnels()?;
+        self.sam_access.validate()?;
         if self.threads == 0 || self.threads > 64 {
             return Err(ConfigError::new("threads", format!("{} is not between 1 and 64", self.threads)));
         }

@@ -14,11 +14,12 @@ mod links;
 mod persist;
 pub mod reseed;
 mod sam_backend;
+mod sam_start;
 mod status;
 pub mod storage;
 
 pub use api::{NotReady, Router, RouterBuilder, StartError};
-pub use config::{ConfigError, ReseedConfig, RouterConfig};
+pub use config::{ConfigError, ReseedConfig, RouterConfig, SamAccess};
 pub use status::{Stage, Status};
 
 #[cfg(test)]

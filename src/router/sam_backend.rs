@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! The router as the SAM bridge sees it.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -9,45 +8,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::api::{Inner, Router, StartError};
+use super::api::{Inner, Router};
 use crate::destination::{
     self, DestinationKeys, Error, ErrorKind, I2pStream, Session, SessionConfig, StreamOptions, Target,
 };
-use crate::sam::{
-    self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamConfig, SamSession,
-};
+use crate::sam::{self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamSession};
 use crate::tunnel::{PoolConfig, PoolSide};
 use crate::wire::{DestHash, Destination, SigType};
-
-/// Opens the bridge if the configuration asks for one.
-pub(super) async fn start(router: &Router) -> Result<(), StartError> {
-    let config = &router.inner.config;
-    let Some(address) = config.sam else { return Ok(()) };
-    let mut sam_config = SamConfig::at(address);
-    sam_config.udp = config.sam_udp;
-    sam_config.hosts = config.data_dir.as_ref().map(|dir| dir.join("hosts.txt"));
-    let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
-    let server = sam::SamServer::start(sam_config, backend, &router.inner.tasks)
-        .await
-        .map_err(|e| start_error(address, &e))?;
-    let _ = router.inner.sam.set(server.address());
-    tracing::info!(address = %server.address(), "SAM ready");
-    Ok(())
-}
-
-/// In words for the operator, with the setting that helps.
-fn start_error(sam: SocketAddr, error: &sam::SamError) -> StartError {
-    let (address, problem) = match error {
-        sam::SamError::Exposed(at) => (
-            *at,
-            "whoever reaches it may use the router: take an address of this machine alone, as 127.0.0.1"
-                .into(),
-        ),
-        sam::SamError::Bind(at, e) => (*at, super::assembly::listen_problem(e)),
-    };
-    let key = if address == sam { "sam" } else { "sam-udp" };
-    StartError::Listen { key, address, problem: format!("{problem}; choose another with --{key}") }
-}
 
 /// `i2p.streaming.profile` of programs that wait for every answer.
 const INTERACTIVE: u8 = 2;
@@ -59,8 +26,8 @@ fn keepalive(ms: u32) -> Duration {
 }
 
 /// Holds the router weakly: the bridge is one of its tasks and must not keep it alive.
-struct SamBackend {
-    router: Weak<Inner>,
+pub(super) struct SamBackend {
+    pub(super) router: Weak<Inner>,
 }
 
 impl SamBackend {

@@ -2,7 +2,7 @@
 //! The SAMv3 bridge: the text protocol through which programs of any language use destinations.
 //!
 //! `parse` cuts bytes into lines and words, `command` and `options` give them types, `reply` holds every answer;
-//! these are pure. `server` listens and has one task per socket (`conn`), which either talks in lines or, after
+//! these are pure. `listen` has one task per socket (`conn`), which either talks in lines or, after
 //! `STREAM CONNECT` and `ACCEPT`, copies bytes (`bridge`). `registry` knows the sessions by ID. The router
 //! underneath is a [`Backend`]. Spec: SAMv3, versions 3.0 to 3.3.
 
@@ -13,6 +13,7 @@ mod conn;
 mod forward;
 mod help;
 mod keys;
+mod listen;
 mod naming;
 mod options;
 pub mod parse;
@@ -20,6 +21,8 @@ mod registry;
 mod reply;
 mod server;
 mod socket;
+#[cfg(unix)]
+mod unix;
 
 pub use backend::{
     Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,
@@ -35,6 +38,8 @@ pub use options::{
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};
+#[cfg(unix)]
+pub use unix::UnixSocket;
 
 #[cfg(test)]
 mod tests;

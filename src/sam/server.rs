@@ -8,27 +8,31 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Semaphore;
 
 use super::backend::Backend;
-use super::conn;
+use super::listen::{Door, REFUSALS_MAX};
 use super::naming::{HostsFile, LookupCache};
 use super::registry::{Registry, SessionLimits};
-use super::reply::{self, Domain};
-use super::socket::{Origin, Socket};
+#[cfg(unix)]
+use super::unix::{UnixDoor, UnixSocket};
 use crate::base::Tasks;
 
 /// Where the bridge listens and what it allows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SamConfig {
-    /// TCP address of the bridge. Default 127.0.0.1:7656.
-    pub address: SocketAddr,
+    /// TCP address of the bridge. Default 127.0.0.1:7656; `None`: only the other ways in.
+    pub address: Option<SocketAddr>,
     /// UDP address for datagrams; `None` is the TCP address with the port one lower.
     pub udp: Option<SocketAddr>,
+    /// A Unix-domain socket as well. Default none.
+    #[cfg(unix)]
+    pub unix: Option<UnixSocket>,
     /// Permits addresses other than loopback. The bridge has no passwords yet: whoever reaches it may use it.
     pub allow_remote: bool,
     /// A hosts file (`name=base64` lines) for host names.
@@ -40,8 +44,10 @@ pub struct SamConfig {
 impl Default for SamConfig {
     fn default() -> Self {
         Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 7656)),
+            address: Some(SocketAddr::from(([127, 0, 0, 1], 7656))),
             udp: None,
+            #[cfg(unix)]
+            unix: None,
             allow_remote: false,
             hosts: None,
             limits: Limits::default(),
@@ -52,7 +58,7 @@ impl Default for SamConfig {
 impl SamConfig {
     /// A bridge at `address`, everything else by default.
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, ..Self::default() }
+        Self { address: Some(address), ..Self::default() }
     }
 }
 
@@ -123,6 +129,8 @@ crate::metrics! {
         sockets_open: Counter,
         /// Sockets refused because all were in use.
         sockets_refused_full: Counter,
+        /// Clients of the Unix socket whose user may not use it.
+        sockets_refused_user: Counter,
         /// Sockets closed because the first bytes were not SAM.
         sockets_refused_foreign: Counter,
         /// Failures to accept a socket, such as a lack of file descriptors.
@@ -154,6 +162,8 @@ pub enum SamError {
     Exposed(SocketAddr),
     /// An address cannot be bound.
     Bind(SocketAddr, io::Error),
+    /// The Unix-domain socket cannot be made.
+    Unix(PathBuf, String),
 }
 
 impl fmt::Display for SamError {
@@ -164,6 +174,7 @@ impl fmt::Display for SamError {
                 "SAM at {address} would be open to other machines; use 127.0.0.1, or allow remote clients explicitly"
             ),
             Self::Bind(address, error) => write!(f, "SAM cannot listen at {address}: {error}"),
+            Self::Unix(path, problem) => write!(f, "the SAM socket {} {problem}", path.display()),
         }
     }
 }
@@ -180,20 +191,23 @@ pub(super) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) metrics: SamMetrics,
     pub(super) pace: Pace,
-    clients: Mutex<Vec<IpAddr>>,
+    /// Places for clients that are told why they are refused.
+    pub(super) refusals: Arc<Semaphore>,
+    /// One address for each client that is connected.
+    pub(super) clients: Mutex<Vec<IpAddr>>,
 }
 
 /// A running bridge. It ends with the tasks it was started on.
 #[derive(Clone)]
 pub struct SamServer {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     udp: Option<SocketAddr>,
 }
 
 impl fmt::Debug for SamServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SamServer({})", self.address)
+        write!(f, "SamServer({:?})", self.address)
     }
 }
 
@@ -207,15 +221,14 @@ impl SamServer {
         backend: Arc<dyn Backend>,
         tasks: &Tasks,
     ) -> Result<Self, SamError> {
-        if !config.address.ip().is_loopback() {
-            if !config.allow_remote {
-                return Err(SamError::Exposed(config.address));
-            }
-            tracing::warn!(address = %config.address, "SAM is open to other machines and has no password");
+        let mut doors = Vec::new();
+        let tcp = listen(&config).await?;
+        let address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
+        doors.extend(tcp.map(Door::Tcp));
+        #[cfg(unix)]
+        if let Some(socket) = &config.unix {
+            doors.push(Door::Unix(UnixDoor::open(socket)?));
         }
-        let bind = |error| SamError::Bind(config.address, error);
-        let listener = TcpListener::bind(config.address).await.map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
         let udp = bind_udp(&config, address).await?;
         let limits = config.limits;
         let counts = SessionLimits { total: limits.sessions, per_address: limits.sessions_per_address };
@@ -228,18 +241,21 @@ impl SamServer {
             hosts: HostsFile::new(config.hosts),
             tasks: tasks.clone(),
             metrics: SamMetrics::default(),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             clients: Mutex::default(),
         });
         let udp_address = udp.as_ref().and_then(|socket| socket.local_addr().ok());
         if let Some(socket) = udp {
             tasks.spawn("sam_udp", drop_datagrams(socket, shared.clone()));
         }
-        tasks.spawn("sam_accept", accept_loop(listener, shared.clone()));
+        for door in doors {
+            tasks.spawn("sam_accept", door.serve(shared.clone()));
+        }
         Ok(Self { shared, address, udp: udp_address })
     }
 
-    /// Where it listens, with the port the system chose for 0.
-    pub fn address(&self) -> SocketAddr {
+    /// Where it listens for plain TCP, with the port the system chose for 0.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -264,12 +280,26 @@ impl SamServer {
     }
 }
 
+/// Listens for plain TCP, if that is wanted and allowed.
+async fn listen(config: &SamConfig) -> Result<Option<TcpListener>, SamError> {
+    let Some(address) = config.address else { return Ok(None) };
+    if !address.ip().is_loopback() {
+        if !config.allow_remote {
+            return Err(SamError::Exposed(address));
+        }
+        tracing::warn!(%address, "SAM is open to other machines and has no password");
+    }
+    TcpListener::bind(address).await.map(Some).map_err(|error| SamError::Bind(address, error))
+}
+
 /// Binds the datagram port. One that was asked for must be free; the implied one may be missing for now.
-async fn bind_udp(config: &SamConfig, tcp: SocketAddr) -> Result<Option<UdpSocket>, SamError> {
+async fn bind_udp(config: &SamConfig, tcp: Option<SocketAddr>) -> Result<Option<UdpSocket>, SamError> {
     if let Some(address) = config.udp {
         return UdpSocket::bind(address).await.map(Some).map_err(|error| SamError::Bind(address, error));
     }
-    let port = if config.address.port() == 0 { 0 } else { tcp.port().saturating_sub(1) };
+    let Some(tcp) = tcp else { return Ok(None) };
+    let chosen = config.address.is_some_and(|asked| asked.port() == 0);
+    let port = if chosen { 0 } else { tcp.port().saturating_sub(1) };
     let address = SocketAddr::new(tcp.ip(), port);
     match UdpSocket::bind(address).await {
         Ok(socket) => Ok(Some(socket)),
@@ -288,85 +318,6 @@ async fn drop_datagrams(socket: UdpSocket, shared: Arc<Shared>) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         shared.metrics.udp_dropped.inc();
-    }
-}
-
-async fn accept_loop(listener: TcpListener, shared: Arc<Shared>) {
-    // A spare descriptor: when there are no more, it is given up for a moment so that the queue can be emptied.
-    let mut spare = spare_socket();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &shared),
-            Err(error) => {
-                shared.metrics.accept_errors.inc();
-                tracing::warn!(%error, "SAM cannot accept a connection");
-                let moment = Duration::from_millis(10);
-                if spare.take().is_some()
-                    && let Ok(Ok((stream, _))) = tokio::time::timeout(moment, listener.accept()).await
-                {
-                    refuse(&stream);
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                spare = spare_socket();
-            }
-        }
-    }
-}
-
-fn spare_socket() -> Option<socket2::Socket> {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
-}
-
-/// Gives a client its task, or tells it that there is no room.
-fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    shared.metrics.sockets_accepted.inc();
-    let Some(seat) = Seat::take(shared, peer.ip()) else {
-        shared.metrics.sockets_refused_full.inc();
-        refuse(&stream);
-        return;
-    };
-    let _ = stream.set_nodelay(true);
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15));
-    let _ = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-    shared.tasks.spawn("sam_conn", async move {
-        conn::run(Socket::from(stream), Origin::Net(peer), seat.shared.clone()).await;
-        drop(seat);
-    });
-}
-
-fn refuse(stream: &TcpStream) {
-    let _ = stream.try_write(reply::error(&Domain::Hello, "too many connections").as_bytes());
-}
-
-/// The place of one client among those that are allowed.
-struct Seat {
-    shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Seat {
-    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
-        let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let same =
-            if address.is_loopback() { 0 } else { clients.iter().filter(|ip| **ip == address).count() };
-        if clients.len() >= shared.limits.sockets || same >= shared.limits.sockets_per_address {
-            return None;
-        }
-        clients.push(address);
-        shared.metrics.sockets_open.set(clients.len() as u64);
-        Some(Self { shared: shared.clone(), address })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = clients.iter().position(|ip| *ip == self.address) {
-            clients.swap_remove(at);
-        }
-        self.shared.metrics.sockets_open.set(clients.len() as u64);
     }
 }
 

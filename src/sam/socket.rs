@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 /// Bytes taken by one read of lines.
 const READ_MAX: usize = 4096;
 
-#[allow(dead_code, reason = "the listeners for the other kinds come next")]
+#[allow(dead_code, reason = "the listener for TLS comes next")]
 /// A connection with a client, or with a server of a client's.
 pub(super) enum Socket {
     /// Plain TCP.
@@ -33,7 +33,6 @@ pub(super) enum Socket {
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
 }
 
-#[allow(dead_code, reason = "the listener for Unix sockets comes next")]
 /// Where a client called from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {

@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 21, "{live}");
+    assert_eq!(live.lines().count(), 23, "{live}");
     let explicit = configured(&live);
     assert_eq!(explicit.validate(), Ok(()));
     assert_eq!(explicit.sam_udp_addr(), defaults.sam_udp_addr());
@@ -51,9 +51,13 @@ fn every_setting_arrives() {
         exploratory-hops = 3
         threads = 2
         log = "debug"
+        sam-unix = "/s"
+        sam-unix-users = [7]
         "#,
     );
     assert_eq!(config.data_dir, Some("/x".into()));
+    let access = &config.sam_access;
+    assert_eq!((access.unix.clone(), access.unix_users.clone()), (Some("/s".into()), vec![7]));
     assert_eq!(config.sam, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(config.sam_udp, Some("127.0.0.1:2".parse().unwrap()));
     assert_eq!((config.host.len(), config.port, config.bind.len(), config.net_id), (2, 3, 1, 77));

@@ -31,7 +31,7 @@ impl Bridge {
     }
 
     pub(super) async fn raw(&self) -> Client {
-        let stream = TcpStream::connect(self.server.address()).await.unwrap();
+        let stream = TcpStream::connect(self.server.address().unwrap()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Client { stream, buffer: Vec::new() }
     }

@@ -21,10 +21,10 @@ async fn a_bridge_never_opens_to_other_machines_by_accident() {
 #[tokio::test]
 async fn a_port_in_use_is_named() {
     let bridge = Bridge::start().await;
-    let config = SamConfig::at(bridge.server.address());
+    let config = SamConfig::at(bridge.server.address().unwrap());
     let backend = StandIn::new(&Network::default(), 1);
     let error = SamServer::start(config, backend, &Tasks::new()).await.unwrap_err();
-    assert!(error.to_string().contains(&bridge.server.address().to_string()), "{error}");
+    assert!(error.to_string().contains(&bridge.server.address().unwrap().to_string()), "{error}");
     bridge.stop().await;
 }
 

@@ -8,6 +8,8 @@ mod segments;
 #[allow(unreachable_pub, missing_docs, dead_code, reason = "shared with the integration tests")]
 mod stand_in;
 mod streams;
+#[cfg(unix)]
+mod unix;
 
 /// The library as the stand-in sees it.
 mod api {

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+//! Who may use the SAM bridge, and on which ways besides plain TCP.
+
+use std::path::PathBuf;
+
+use super::ConfigError;
+
+/// Ways to the SAM bridge besides plain TCP, and who may take them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SamAccess {
+    /// Path of a Unix-domain socket. Default none. The file belongs to its maker alone, or is open to everybody when
+    /// `unix_users` has somebody in it; in both cases the kernel is asked who calls.
+    pub unix: Option<PathBuf>,
+    /// Users, by number, that may use that socket besides our own and root. Default none.
+    pub unix_users: Vec<u32>,
+}
+
+impl SamAccess {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if self.unix.is_some() && cfg!(not(unix)) {
+            return Err(ConfigError::new("sam-unix", "this system has no Unix-domain sockets"));
+        }
+        if self.unix.is_none() && !self.unix_users.is_empty() {
+            return Err(ConfigError::new("sam-unix-users", "needs sam-unix; give both or neither"));
+        }
+        Ok(())
+    }
+}
