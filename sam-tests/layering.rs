@@ -24,10 +24,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stream", &["wire", "base", "crypto"]),
     ("tunnel", &["wire", "base", "crypto", "netdb"]),
     ("destination", &["wire", "base", "crypto", "garlic", "stream", "tunnel", "netdb"]),
+    ("names", &["wire", "crypto"]),
     ("sam", &["wire", "base", "crypto", "destination"]),
     (
         "router",
-        &["wire", "base", "crypto", "transport", "netdb", "garlic", "stream", "tunnel", "destination", "sam"],
+        &[
+            "wire",
+            "base",
+            "crypto",
+            "transport",
+            "netdb",
+            "garlic",
+            "stream",
+            "tunnel",
+            "destination",
+            "names",
+            "sam",
+        ],
     ),
 ];
 

@@ -79,8 +79,7 @@ async fn transcripts_hold_over_the_stand_in() {
     let tasks = Tasks::new();
     let mut bridges = Vec::new();
     for seed in 1..=2 {
-        let mut config = SamConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
-        config.hosts = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("sam-tests/transcripts/hosts"));
+        let config = SamConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
         let server = SamServer::start(config, stand_in::StandIn::new(&network, seed), &tasks).await.unwrap();
         bridges.push(server.address().unwrap());
     }

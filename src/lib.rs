@@ -5,6 +5,7 @@ pub mod base;
 pub mod crypto;
 pub mod destination;
 pub mod garlic;
+pub mod names;
 pub mod netdb;
 pub mod router;
 pub mod sam;

@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // An identity that dies with this program, and a stream from it to the address.
     let session = router.session(SessionConfig::transient()).await?;
-    let mut stream = session.connect(router.resolve(&address)?).await?;
+    let mut stream = session.connect(router.resolve(&address).await?).await?;
 
     // From here on it is tokio's AsyncRead and AsyncWrite.
     stream.write_all(b"hello\n").await?;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::assembly;
 use super::config::{ConfigError, RouterConfig};
 use super::control::{Request, SessionRefused, SessionSeed};
+use super::names::AddressBook;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
@@ -21,6 +22,7 @@ use crate::destination::task::Hint;
 use crate::destination::{
     self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession,
 };
+use crate::names::HostName;
 use crate::netdb::PeerView;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::task::PlaneHandle;
@@ -213,6 +215,7 @@ pub(super) struct Inner {
     /// Open sessions, whoever holds them; cleared of ended ones with each new one.
     pub(super) sessions: std::sync::Mutex<Vec<WeakSession>>,
     pub(super) sam: std::sync::OnceLock<SocketAddr>,
+    pub(super) names: AddressBook,
     /// A session without a name of its own, for lookups when no other session is there.
     pub(super) resolver: OnceCell<Session>,
     pub(super) counters: Vec<super::control::Counters>,
@@ -459,12 +462,24 @@ impl Router {
         resolver.lookup(hash).await
     }
 
-    /// Reads a base64 destination or a `.b32.i2p` name.
+    /// The address book.
+    pub fn names(&self) -> &AddressBook {
+        &self.inner.names
+    }
+
+    /// Reads a base64 destination, a `.b32.i2p` name, or a host name of the address book.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidTarget`] for anything else.
-    pub fn resolve(&self, text: &str) -> Result<Target, Error> {
-        Target::parse(text)
+    /// [`ErrorKind::NameNotFound`] for a host name that is not in the address book, [`ErrorKind::InvalidTarget`] for
+    /// what is none of these.
+    pub async fn resolve(&self, text: &str) -> Result<Target, Error> {
+        match Target::parse(text) {
+            Err(error) if error.kind() == ErrorKind::InvalidTarget => match HostName::parse(text) {
+                Ok(name) => self.inner.names.lookup(name.as_str()).await.map(Target::Destination),
+                Err(_) => Err(error),
+            },
+            parsed => parsed,
+        }
     }
 
     /// Stops the router in order: streams are reset, links terminated, state saved. At most 8 s.

@@ -11,6 +11,7 @@ use super::config::RouterConfig;
 use super::control::{Control, Counters, Request, ToControl, ToDial, Wires};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::{ControlOutlets, PeerBatch};
+use super::names::AddressBook;
 use super::persist::{self, Job};
 use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
@@ -165,6 +166,7 @@ pub(super) async fn start(
         stop: tasks.token().clone(),
     };
     tasks.spawn_graceful("control", control.run(wires));
+    let names = AddressBook::new(config.data_dir.clone(), config.hosts.clone(), tasks.clone(), clock.clone());
     let inner = Inner {
         hash: keys.hash(),
         clock,
@@ -180,6 +182,7 @@ pub(super) async fn start(
         listening,
         sessions: Mutex::default(),
         sam: OnceLock::new(),
+        names,
         resolver: OnceCell::new(),
         counters,
         config,

@@ -90,6 +90,8 @@ pub struct RouterConfig {
     pub min_version: RouterVersion,
     /// Oldest router that may be a floodfill for us; see [`Self::min_floodfill_version`]. Default 0.9.59.
     pub min_floodfill: RouterVersion,
+    /// Hosts files to read host names from, besides the user's own `hosts.txt` in `data_dir`, which wins over them.
+    pub hosts: Vec<PathBuf>,
     /// Threads of the runtime that the command makes; a library user's router runs on its caller's runtime. Default 1.
     pub threads: usize,
     /// What the command logs, as a `tracing` filter. Default `info`.
@@ -117,6 +119,7 @@ impl Default for RouterConfig {
             exploratory: None,
             min_version: MIN_VERSION,
             min_floodfill: MIN_VERSION,
+            hosts: Vec::new(),
             threads: 1,
             log: "info".into(),
         }

@@ -11,6 +11,7 @@ mod control;
 pub mod devnet;
 pub mod identity;
 mod links;
+pub mod names;
 mod persist;
 pub mod reseed;
 mod sam_backend;

@@ -91,6 +91,11 @@ impl Backend for SamBackend {
         })
     }
 
+    fn resolve(&self, host: &str) -> Boxed<'_, Result<Destination, Failure>> {
+        let host = host.to_owned();
+        Box::pin(async move { self.router()?.names().lookup(&host).await.map_err(|e| failure(&e)) })
+    }
+
     fn new_keys(&self, sig_type: SigType) -> Result<PrivateKeys, Failure> {
         let refused =
             || Failure::new(ResultCode::I2pError, format!("SIGNATURE_TYPE {} unsupported", sig_type.code()));

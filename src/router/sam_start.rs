@@ -31,7 +31,6 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
 fn sam_config(config: &RouterConfig) -> SamConfig {
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
-    sam.hosts = config.data_dir.as_ref().map(|dir| dir.join("hosts.txt"));
     #[cfg(unix)]
     if let Some(path) = &access.unix {
         sam.unix = Some(sam::UnixSocket { path: path.clone(), users: access.unix_users.clone() });

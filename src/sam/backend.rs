@@ -53,6 +53,12 @@ pub trait Backend: Send + Sync + 'static {
         Box::pin(std::future::ready(Err(no_encrypted())))
     }
 
+    /// Finds a host name in the router's address book. Asks neither DNS nor the network.
+    fn resolve(&self, _host: &str) -> Boxed<'_, Result<Destination, Failure>> {
+        let failure = Failure::new(ResultCode::KeyNotFound, "this router has no address book");
+        Box::pin(std::future::ready(Err(failure)))
+    }
+
     /// The options of a destination's lease set, fetched if needed.
     fn lease_set_options(
         &self,

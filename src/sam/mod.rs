@@ -31,7 +31,7 @@ pub use backend::{
 };
 pub use command::{Command, Version};
 pub use keys::{OfflineKeys, PrivateKeys};
-pub use naming::{Hosts, Name};
+pub use naming::Name;
 pub use options::{
     CreateRequest, ENCRYPTION_X25519, IdleOptions, LeaseSetOptions, SessionConfig, StreamingOptions, Style,
     TunnelOptions,

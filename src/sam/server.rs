@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::backend::Backend;
 use super::listen::{Door, REFUSALS_MAX};
-use super::naming::{HostsFile, LookupCache};
+use super::naming::LookupCache;
 use super::registry::{Registry, SessionLimits};
 #[cfg(unix)]
 use super::unix::{UnixDoor, UnixSocket};
@@ -35,8 +35,6 @@ pub struct SamConfig {
     pub unix: Option<UnixSocket>,
     /// Permits addresses other than loopback. The bridge has no passwords yet: whoever reaches it may use it.
     pub allow_remote: bool,
-    /// A hosts file (`name=base64` lines) for host names.
-    pub hosts: Option<PathBuf>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -49,7 +47,6 @@ impl Default for SamConfig {
             #[cfg(unix)]
             unix: None,
             allow_remote: false,
-            hosts: None,
             limits: Limits::default(),
         }
     }
@@ -187,7 +184,6 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) limits: Limits,
     pub(super) lookups: LookupCache,
-    pub(super) hosts: HostsFile,
     pub(super) tasks: Tasks,
     pub(super) metrics: SamMetrics,
     pub(super) pace: Pace,
@@ -238,7 +234,6 @@ impl SamServer {
             pace: Pace::new(limits.session_burst, limits.session_interval),
             limits,
             lookups: LookupCache::default(),
-            hosts: HostsFile::new(config.hosts),
             tasks: tasks.clone(),
             metrics: SamMetrics::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),

@@ -84,17 +84,12 @@ impl Conn {
         }
     }
 
-    /// A name from the hosts file.
+    /// A host name, which the router knows or does not know.
     pub(super) async fn find_host(&self, host: &str) -> Result<Destination, Failure> {
-        let hosts = self.shared.hosts.hosts().await;
-        hosts.get(host).cloned().ok_or_else(|| {
-            let explain = match (host.ends_with(".i2p"), hosts.len()) {
-                (false, _) => "names end in .i2p".to_owned(),
-                (true, 0) => "there is no hosts file to look it up in".to_owned(),
-                (true, count) => format!("not among the {count} names of the hosts file"),
-            };
-            Failure::new(ResultCode::KeyNotFound, explain)
-        })
+        if !host.ends_with(".i2p") {
+            return Err(Failure::new(ResultCode::KeyNotFound, "names end in .i2p"));
+        }
+        self.shared.backend.resolve(host).await
     }
 
     /// A destination by its hash: our own sessions, what was found a moment ago, the network.

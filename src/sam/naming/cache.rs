@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-//! Names that were looked up on the network a moment ago, and the hosts file as it is on disk now.
+//! Names that were looked up on the network a moment ago.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Hosts;
 use crate::wire::{DestHash, Destination};
 
 /// How long a destination that was found is remembered.
@@ -17,10 +15,6 @@ const FOUND: Duration = Duration::from_secs(600);
 const MISSING: Duration = Duration::from_secs(30);
 /// Most hashes remembered; the one that expires first goes.
 const ENTRIES_MAX: usize = 1024;
-/// How often the hosts file's date is looked at.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
-/// Largest hosts file that is read.
-const FILE_MAX: u64 = 64 * 1024 * 1024;
 
 /// Destinations by hash, found or known to be missing.
 #[derive(Debug, Default)]
@@ -48,49 +42,6 @@ impl LookupCache {
             }
         }
         inner.insert(hash, (until, found));
-    }
-}
-
-/// A hosts file that is read again when it changes.
-#[derive(Debug)]
-pub(in crate::sam) struct HostsFile {
-    path: Option<PathBuf>,
-    inner: tokio::sync::Mutex<Loaded>,
-}
-
-#[derive(Debug, Default)]
-struct Loaded {
-    hosts: Arc<Hosts>,
-    modified: Option<SystemTime>,
-    checked: Option<Instant>,
-}
-
-impl HostsFile {
-    pub(in crate::sam) fn new(path: Option<PathBuf>) -> Self {
-        Self { path, inner: tokio::sync::Mutex::default() }
-    }
-
-    /// The names as the file has them now; empty without a file.
-    pub(in crate::sam) async fn hosts(&self) -> Arc<Hosts> {
-        let mut loaded = self.inner.lock().await;
-        let fresh = loaded.checked.is_some_and(|at| at.elapsed() < CHECK_EVERY);
-        if let Some(path) = self.path.as_ref().filter(|_| !fresh) {
-            loaded.checked = Some(Instant::now());
-            let meta = tokio::fs::metadata(path).await.ok().filter(|meta| meta.len() <= FILE_MAX);
-            let modified = meta.and_then(|meta| meta.modified().ok());
-            if modified != loaded.modified {
-                loaded.modified = modified;
-                let bytes = if modified.is_some() {
-                    tokio::fs::read(path).await.unwrap_or_default()
-                } else {
-                    Vec::new()
-                };
-                let hosts = Hosts::parse(&String::from_utf8_lossy(&bytes));
-                tracing::info!(names = hosts.len(), skipped = hosts.skipped(), "hosts file read");
-                loaded.hosts = Arc::new(hosts);
-            }
-        }
-        loaded.hosts.clone()
     }
 }
 

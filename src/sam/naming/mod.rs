@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-//! Names: what kind of name a client gave, and the hosts file.
+//! Names: what kind of name a client gave, and what look-ups found a moment ago.
 //!
-//! Nothing here ever asks DNS. Spec: "Naming and Address Book", SAMv3 `NAMING LOOKUP`.
+//! Host names are the router's to look up ([`super::Backend::resolve`]); nothing ever asks DNS. Spec: "Naming and Address Book", SAMv3 `NAMING LOOKUP`.
 
 mod cache;
 
-use std::collections::BTreeMap;
-
-pub(super) use cache::{HostsFile, LookupCache};
+pub(super) use cache::LookupCache;
 
 use super::keys;
 use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, b32};
@@ -16,8 +14,6 @@ use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, b32};
 const DESTINATION_MIN: usize = 516;
 /// Longest host name.
 const HOST_MAX: usize = 67;
-/// Most names that are taken from a hosts file.
-const HOSTS_MAX: usize = 200_000;
 
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,63 +84,6 @@ fn strip_suffix_any_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
     let at = text.len().checked_sub(suffix.len())?;
     let (head, tail) = (text.get(..at)?, text.get(at..)?);
     tail.eq_ignore_ascii_case(suffix).then_some(head)
-}
-
-/// The names of a hosts file: `name=base64` lines, first one wins.
-#[derive(Debug, Default)]
-pub struct Hosts {
-    names: BTreeMap<String, Destination>,
-    /// Lines that were neither blank, comment nor a valid entry.
-    skipped: usize,
-}
-
-impl Hosts {
-    /// Reads the text of a hosts file. Bad lines are skipped and counted.
-    pub fn parse(text: &str) -> Self {
-        let mut hosts = Self::default();
-        for line in text.lines().map(str::trim) {
-            if line.is_empty() || line.starts_with(['#', ';']) {
-                continue;
-            }
-            match Self::entry(line) {
-                Some((name, destination)) if hosts.names.len() < HOSTS_MAX => {
-                    hosts.names.entry(name).or_insert(destination);
-                }
-                _ => hosts.skipped = hosts.skipped.saturating_add(1),
-            }
-        }
-        hosts
-    }
-
-    fn entry(line: &str) -> Option<(String, Destination)> {
-        let (name, rest) = line.split_once('=')?;
-        let key = rest.split('#').next().unwrap_or_default().trim();
-        let Name::Host(name) = Name::parse(name.trim()) else { return None };
-        if !name.ends_with(".i2p") {
-            return None;
-        }
-        Destination::from_base64(key).ok().map(|destination| (name, destination))
-    }
-
-    /// The destination of a lower-case name.
-    pub fn get(&self, name: &str) -> Option<&Destination> {
-        self.names.get(name)
-    }
-
-    /// How many names there are.
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
-    }
-
-    /// How many lines were unusable.
-    pub fn skipped(&self) -> usize {
-        self.skipped
-    }
 }
 
 #[cfg(test)]

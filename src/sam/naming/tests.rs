@@ -56,22 +56,6 @@ fn malformed_names_are_told_at_once() {
     }
 }
 
-#[test]
-fn a_hosts_file_keeps_the_first_of_each_name_and_counts_the_rest() {
-    let (one, two) = (destination(1), destination(2));
-    let text = format!(
-        "# comment\n; another\n\nfirst.i2p={}\r\nFIRST.i2p={}\nsecond.i2p={}#!date=1#sig=x\nbroken\nbad.i2p=abc\nno-suffix={}\n",
-        one.to_base64(),
-        two.to_base64(),
-        two.to_base64(),
-        one.to_base64(),
-    );
-    let hosts = Hosts::parse(&text);
-    assert_eq!(hosts.get("first.i2p"), Some(&one));
-    assert_eq!(hosts.get("second.i2p"), Some(&two));
-    assert_eq!((hosts.len(), hosts.skipped(), hosts.is_empty()), (2, 3, false));
-}
-
 #[tokio::test(start_paused = true)]
 async fn look_ups_are_remembered_for_a_while() {
     let cache = LookupCache::default();
@@ -90,10 +74,4 @@ async fn look_ups_are_remembered_for_a_while() {
         cache.put(DestHash(hash), None);
     }
     assert!(cache.len() <= 1024);
-}
-
-#[tokio::test]
-async fn a_hosts_file_that_does_not_exist_is_empty() {
-    let file = HostsFile::new(Some(std::env::temp_dir().join("samovar-no-such-hosts-file")));
-    assert!(file.hosts().await.is_empty());
 }
