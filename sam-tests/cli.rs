@@ -142,6 +142,11 @@ fn help_teaches_and_versions_are_printed() {
         ),
         (vec!["devnet", "--help"], vec!["--routers", "--hops", "SESSION CREATE"]),
         (vec!["demo", "--help"], vec!["--mib"]),
+        (
+            vec!["names", "--help"],
+            vec!["add", "remove", "list", "lookup", "export", "Examples:", "hosts.txt"],
+        ),
+        (vec!["names", "add", "--help"], vec!["--replace", "--data-dir"]),
         (vec!["version"], vec!["router.version"]),
         (vec!["--version"], vec!["samovar"]),
     ] {
@@ -293,6 +298,74 @@ fn a_router_takes_another_ones_description_as_first_peer() {
         false,
     );
     drop((one, two));
+}
+
+/// A destination that nobody has: a null certificate behind any 384 bytes.
+fn destination(seed: u8) -> String {
+    samovar::wire::b64::encode(&[&[seed; 384][..], &[0; 3]].concat())
+}
+
+/// `names` on a data directory; its standard output.
+fn names(dir: &Path, args: &[&str]) -> String {
+    let output = samovar(&["names", "--data-dir"]).arg(dir).args(args).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn names_are_kept_in_a_hosts_file_without_a_router() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("data");
+    let (one, two) = (destination(1), destination(2));
+    assert!(names(&dir, &["add", "Forum.i2p", &one]).starts_with("forum.i2p added: "));
+    assert!(names(&dir, &["add", "forum.i2p", &one]).contains("already"));
+    let hosts = fs::read_to_string(dir.join("hosts.txt")).unwrap();
+    assert_eq!(hosts, format!("forum.i2p={one}\n"));
+    // Another destination only when asked for, and said so.
+    let bad = |args: &[&str]| complains(samovar(&["names", "--data-dir"]).arg(&dir).args(args));
+    let refused = bad(&["add", "forum.i2p", &two]);
+    assert!(refused.contains("another destination") && refused.contains("--replace"), "{refused}");
+    assert!(names(&dir, &["add", "forum.i2p", &two, "--replace"]).contains("in place of"));
+    assert!(bad(&["add", "forum.com", &one]).contains("end in .i2p"));
+    assert!(bad(&["add", "forum.i2p", "abc"]).contains("base64"));
+    let b32 = names(&dir, &["lookup", "forum.i2p"]).lines().nth(1).unwrap().replace("b32: ", "");
+    assert!(bad(&["add", "forum.i2p", &b32]).contains("whole destination"));
+    assert_eq!(names(&dir, &["lookup", "-q", &b32]), format!("{two}\n"));
+    names(&dir, &["add", "other.i2p", &one]);
+    assert_eq!(names(&dir, &["list"]).lines().count(), 2);
+    assert_eq!(names(&dir, &["list", "forum*"]), format!("forum.i2p\t{b32}\thosts.txt\n"));
+    assert_eq!(names(&dir, &["export"]), format!("forum.i2p={two}\nother.i2p={one}\n"));
+    let copy = scratch.path("copy.txt");
+    names(&dir, &["export", copy.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&copy).unwrap(), names(&dir, &["export"]));
+    names(&dir, &["remove", "forum.i2p"]);
+    let gone = samovar(&["names", "--data-dir"]).arg(&dir).args(["lookup", "forum.i2p"]).output().unwrap();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(text(&gone.stderr).contains("not among the 1 names"));
+}
+
+#[test]
+fn further_hosts_files_are_read_and_their_names_can_be_kept_out() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("data");
+    let (one, two) = (destination(1), destination(2));
+    scratch.file("more.txt", &format!("a.i2p={two}\nb.i2p={two}\n"));
+    let config = scratch.file("samovar.toml", "data-dir = \"data\"\nhosts = [\"more.txt\"]\n");
+    let with = |args: &[&str]| {
+        let output = samovar(&["names", "--config"]).arg(&config).args(args).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    names(&dir, &["add", "a.i2p", &one]);
+    assert_eq!(with(&["export"]), format!("a.i2p={one}\nb.i2p={two}\n"));
+    let conflicts = with(&["list", "--conflicts"]);
+    assert_eq!(conflicts.lines().count(), 3);
+    assert!(conflicts.contains("more.txt"), "{conflicts}");
+    assert!(with(&["remove", "b.i2p"]).contains("kept out"));
+    assert_eq!(with(&["export"]), format!("a.i2p={one}\n"));
+    with(&["add", "b.i2p", &two]);
+    assert_eq!(with(&["list", "b.i2p"]).lines().count(), 1);
+    assert!(with(&["remove", "a.i2p"]).contains("more.txt still has it"));
 }
 
 #[test]

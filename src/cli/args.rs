@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use super::access::AccessArgs;
+use super::names::NamesArgs;
 use super::settings::{Settings, Switch};
 
 const AFTER: &str = "\
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Devnet(DevnetArgs),
     /// Send a file through a private network and show what happens; takes less than a minute.
     Demo(DemoArgs),
+    /// Show and change the address book: host names and what they stand for.
+    Names(NamesArgs),
     /// Print versions.
     Version,
 }
@@ -113,6 +116,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     reseed_cert: Vec<PathBuf>,
 
+    /// Hosts file to read names from, besides hosts.txt in the data directory, which wins. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    hosts: Vec<PathBuf>,
+
     /// Threads to run on [default: 1, which is enough for tens of MB/s].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -149,6 +156,7 @@ impl RunArgs {
             reseed: self.no_reseed.then_some(false),
             reseed_urls: filled(self.reseed_url),
             reseed_certs: filled(self.reseed_cert),
+            hosts: filled(self.hosts),
             threads: self.threads,
             log: self.log,
             ..Settings::default()

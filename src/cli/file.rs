@@ -121,6 +121,11 @@ fn basic_entries() -> Vec<Entry> {
             "TCP port for other routers. 0: chosen at the first start and remembered in data-dir.",
         ),
         entry("bind", "[]", "Local addresses to listen at; by default all of the families that `host` has."),
+        entry(
+            "hosts",
+            "[]",
+            "Hosts files to read names from, besides hosts.txt in data-dir, which wins over them.",
+        ),
         entry("threads", c.threads, "Threads to run on, 1 to 64. One is enough for tens of MB/s."),
         entry(
             "log",

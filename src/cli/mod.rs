@@ -10,6 +10,7 @@ mod demo;
 mod devnet;
 mod file;
 mod logging;
+mod names;
 mod run;
 mod sam_client;
 mod settings;
@@ -77,6 +78,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Config => print(&file::default_text()),
         Command::Devnet(args) => devnet::main(&args),
         Command::Demo(args) => demo::main(&args),
+        Command::Names(args) => names::main(args),
         Command::Version => print(&version()),
     };
     match result {

@@ -56,6 +56,7 @@ pub(super) struct Settings {
     pub(super) transit_tunnels_max: Option<usize>,
     pub(super) exploratory_hops: Option<u8>,
     pub(super) exploratory_tunnels: Option<u8>,
+    pub(super) hosts: Option<Vec<PathBuf>>,
     pub(super) threads: Option<usize>,
     pub(super) log: Option<String>,
     pub(super) sam_unix: Option<Switch<PathBuf>>,
@@ -104,6 +105,7 @@ impl Settings {
             let tunnels = self.exploratory_tunnels.unwrap_or(usual.quantity);
             config.exploratory = Some(PoolConfig::symmetric(hops, tunnels));
         }
+        set(&mut config.hosts, self.hosts);
         set(&mut config.threads, self.threads);
         set(&mut config.log, self.log);
     }
@@ -115,6 +117,7 @@ impl Settings {
         self.data_dir.iter_mut().for_each(fix);
         self.bootstrap.iter_mut().flatten().for_each(fix);
         self.reseed_certs.iter_mut().flatten().for_each(fix);
+        self.hosts.iter_mut().flatten().for_each(fix);
         self
     }
 }

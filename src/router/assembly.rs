@@ -11,7 +11,7 @@ use super::config::RouterConfig;
 use super::control::{Control, Counters, Request, ToControl, ToDial, Wires};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::{ControlOutlets, PeerBatch};
-use super::names::AddressBook;
+use super::names::{AddressBook, BookFiles};
 use super::persist::{self, Job};
 use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
@@ -94,6 +94,7 @@ fn prepare(
         Some(dir) => Storage::open(dir)?,
         None => Storage::Memory,
     };
+    BookFiles::new(None, config.hosts.clone()).check()?;
     let lock = storage.lock()?;
     let keys = Arc::new(RouterKeys::load_or_create(&storage, rng)?);
     let port = choose_port(config, &storage, rng)?;

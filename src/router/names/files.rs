@@ -68,16 +68,48 @@ impl BookFiles {
     /// Reads all of it. Signed commands in hosts files are checked at this time of day.
     ///
     /// # Errors
-    /// When a file is there and cannot be read.
+    /// When a file cannot be read, or a further hosts file is not there.
     pub fn load(&self, wall_s: u64) -> Result<Book, StorageError> {
+        self.load_or(wall_s, Err)
+    }
+
+    /// As [`Self::load`], leaving out further hosts files that cannot be read.
+    pub(super) fn load_readable(&self, wall_s: u64) -> Result<Book, StorageError> {
+        self.load_or(wall_s, |error| {
+            tracing::warn!(%error, "hosts file left out");
+            Ok(())
+        })
+    }
+
+    fn load_or(
+        &self,
+        wall_s: u64,
+        unreadable: impl Fn(StorageError) -> Result<(), StorageError>,
+    ) -> Result<Book, StorageError> {
         let mut book = Book::new();
         book.set_own(&self.read(OWN)?);
         book.load(&self.read(SUBSCRIBED)?, &self.read(CONFLICTS)?, &self.read(REMOVED)?);
         for path in &self.hosts {
-            let text = read_text(path)?.ok_or_else(|| StorageError::new(path, "is not there"))?;
-            book.add_file(&path.display().to_string(), &text, wall_s);
+            match read_text(path).and_then(|t| t.ok_or_else(|| StorageError::new(path, "is not there"))) {
+                Ok(text) => {
+                    book.add_file(&path.display().to_string(), &text, wall_s);
+                }
+                Err(error) => unreadable(error)?,
+            }
         }
         Ok(book)
+    }
+
+    /// Finds out whether the further hosts files can be read.
+    ///
+    /// # Errors
+    /// The first that cannot.
+    pub(in crate::router) fn check(&self) -> Result<(), StorageError> {
+        self.hosts.iter().try_for_each(|path| match File::open(path).and_then(|f| f.metadata()) {
+            Ok(meta) if meta.is_file() => Ok(()),
+            Ok(_) => Err(StorageError::new(path, "is not a file; --hosts takes hosts files")),
+            Err(e) => Err(StorageError::new(path, format!("cannot be read: {e}"))),
+        })
     }
 
     /// Sets an entry of the user's own.

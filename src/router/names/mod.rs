@@ -170,7 +170,7 @@ impl AddressBook {
         let first = loaded.looked.is_none();
         let read = move || {
             let stamp = files.stamp();
-            (first || stamp != known).then(|| (files.load(wall_s), stamp))
+            (first || stamp != known).then(|| (files.load_readable(wall_s), stamp))
         };
         match self.tasks.blocking("names", read).await {
             Some(Some((Ok(book), stamp))) => {
@@ -234,6 +234,7 @@ impl AddressBook {
     ) -> Result<T, NamesError> {
         let (files, wall_s) = (self.files.clone(), self.clock.now().wall_ms / 1000);
         let done = self.tasks.blocking("names", move || work(files, wall_s)).await;
+        self.loaded.lock().await.looked = None;
         done.unwrap_or(Err(NamesError::Stopped))
     }
 }
@@ -243,3 +244,6 @@ impl fmt::Debug for AddressBook {
         write!(f, "AddressBook({:?})", self.files)
     }
 }
+
+#[cfg(test)]
+mod tests;
