@@ -18,6 +18,8 @@
 //! | `sleep MS` | waits |
 //! | `listen s` | opens a server; `{s.port}` is its port |
 //! | `accept s c` | the next connection of the server becomes socket `c` |
+//! | `udp u` | opens a UDP socket; `{u.port}` is its port, and `u>>` sends one datagram to the bridge |
+//! | `u< pattern` | the first line of the next datagram must match; `u<<` takes from the rest, or the next datagram |
 //!
 //! In texts and patterns `{name}` stands for what was captured under that name; in a pattern a new name captures
 //! characters up to a blank or what follows in the pattern, `{name:524}` exactly so many. `{*}` in a pattern is any text, `{unique}` a word that is
@@ -29,7 +31,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use super::api::Destination;
 
@@ -62,8 +64,14 @@ pub async fn replay(script: &str, bridges: &[SocketAddr]) -> Result<(), String> 
 }
 
 struct Socket {
-    stream: TcpStream,
+    way: Way,
     buffer: Vec<u8>,
+}
+
+enum Way {
+    Tcp(TcpStream),
+    /// With the datagram port of the bridge.
+    Udp(UdpSocket, SocketAddr),
 }
 
 struct Player {
@@ -85,6 +93,9 @@ impl Player {
         if let Some((server, name)) = line.strip_prefix("accept ").and_then(|rest| rest.split_once(' ')) {
             return self.accept(server, name.trim()).await;
         }
+        if let Some(name) = line.strip_prefix("udp ") {
+            return self.open_udp(name.trim()).await;
+        }
         let at = line.find(['>', '<', '!']).ok_or("not a step")?;
         let (name, rest) = line.split_at(at);
         let name = name.trim().to_owned();
@@ -105,14 +116,29 @@ impl Player {
 
     async fn socket(&mut self, name: &str) -> Result<&mut Socket, String> {
         if !self.sockets.contains_key(name) {
-            let bridge = name.split_once('@').map_or(Ok(1), |(_, number)| number.parse::<usize>());
-            let index = bridge.map_err(|_| "bad bridge number")?.saturating_sub(1);
-            let address = self.bridges.get(index).or(self.bridges.last()).ok_or("no bridge")?;
+            let address = self.bridge(name)?;
             let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
             stream.set_nodelay(true).map_err(|error| error.to_string())?;
-            self.sockets.insert(name.to_owned(), Socket { stream, buffer: Vec::new() });
+            self.sockets.insert(name.to_owned(), Socket { way: Way::Tcp(stream), buffer: Vec::new() });
         }
         self.sockets.get_mut(name).ok_or_else(|| "no socket".to_owned())
+    }
+
+    /// The bridge that a socket of this name talks to.
+    fn bridge(&self, name: &str) -> Result<SocketAddr, String> {
+        let bridge = name.split_once('@').map_or(Ok(1), |(_, number)| number.parse::<usize>());
+        let index = bridge.map_err(|_| "bad bridge number")?.saturating_sub(1);
+        self.bridges.get(index).or(self.bridges.last()).copied().ok_or_else(|| "no bridge".to_owned())
+    }
+
+    async fn open_udp(&mut self, name: &str) -> Result<(), String> {
+        let mut bridge = self.bridge(name)?;
+        bridge.set_port(bridge.port() - 1);
+        let socket = UdpSocket::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
+        let port = socket.local_addr().map_err(|error| error.to_string())?.port();
+        self.names.insert(format!("{name}.port"), port.to_string());
+        self.sockets.insert(name.to_owned(), Socket { way: Way::Udp(socket, bridge), buffer: Vec::new() });
+        Ok(())
     }
 
     async fn listen(&mut self, name: &str) -> Result<(), String> {
@@ -127,13 +153,17 @@ impl Player {
         let server = self.servers.get(server).ok_or("no such server")?;
         let accepted = tokio::time::timeout(PATIENCE, server.accept()).await.map_err(|_| "nobody came")?;
         let (stream, _) = accepted.map_err(|error| error.to_string())?;
-        self.sockets.insert(name.to_owned(), Socket { stream, buffer: Vec::new() });
+        self.sockets.insert(name.to_owned(), Socket { way: Way::Tcp(stream), buffer: Vec::new() });
         Ok(())
     }
 
     async fn send(&mut self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let socket = self.socket(name).await?;
-        socket.stream.write_all(bytes).await.map_err(|error| format!("write: {error}"))
+        let sent = match &mut socket.way {
+            Way::Tcp(stream) => stream.write_all(bytes).await,
+            Way::Udp(udp, bridge) => udp.send_to(bytes, *bridge).await.map(|_| ()),
+        };
+        sent.map_err(|error| format!("write: {error}"))
     }
 
     async fn expect_line(&mut self, name: &str, pattern: &str) -> Result<(), String> {
@@ -168,7 +198,10 @@ impl Player {
                 self.sockets.remove(name);
                 Ok(())
             }
-            "eof" => self.socket(name).await?.stream.shutdown().await.map_err(|error| error.to_string()),
+            "eof" => match &mut self.socket(name).await?.way {
+                Way::Tcp(stream) => stream.shutdown().await.map_err(|error| error.to_string()),
+                Way::Udp(..) => Err("UDP has no end".to_owned()),
+            },
             "closed" | "reset" => {
                 let socket = self.socket(name).await?;
                 match socket.more().await {
@@ -199,7 +232,10 @@ impl Player {
 impl Socket {
     async fn more(&mut self) -> Result<usize, String> {
         let mut scratch = vec![0; 65_536];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut scratch)).await;
+        let read = match &mut self.way {
+            Way::Tcp(stream) => tokio::time::timeout(PATIENCE, stream.read(&mut scratch)).await,
+            Way::Udp(udp, _) => tokio::time::timeout(PATIENCE, udp.recv(&mut scratch)).await,
+        };
         let count = read.map_err(|_| "nothing came in time")?.map_err(|error| format!("read: {error}"))?;
         self.buffer.extend_from_slice(&scratch[..count]);
         Ok(count)

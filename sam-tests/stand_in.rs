@@ -3,7 +3,8 @@
 //!
 //! It lets the SAM bridge be tested by itself. Whoever includes this file provides `super::api` with the types of the
 //! library. Session IDs that begin with these words choose a behaviour: `slow` (opens after 300 ms), `never` (never
-//! opens), `broken` (cannot open), `mute` (its connects are never answered), `linger` (takes 300 ms to close).
+//! opens), `broken` (cannot open), `mute` (its connects are never answered), `linger` (takes 300 ms to close), `full` (has
+//! never room for a datagram).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,9 +18,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{
-    AnySigningKey, Backend, Boxed, BoxedStream, ConnectOptions, DestHash, Destination, Failure, Incoming,
-    KeysAndCert, Peer, PrivateKeys, ResultCode, Rng, RouterStatus, SamSession, SamStream, SessionConfig,
-    SessionStatus, SigType,
+    AnySigningKey, Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, DestHash,
+    Destination, Failure, InDatagram, Incoming, KeysAndCert, OutDatagram, Peer, PrivateKeys, ResultCode, Rng,
+    RouterStatus, SamDatagrams, SamListener, SamSession, SamStream, Sender, SessionConfig, SessionStatus,
+    SigType, Style,
 };
 
 /// Bytes in flight in one direction of a stream.
@@ -54,8 +56,10 @@ impl StandIn {
 struct Inner {
     name: String,
     destination: Destination,
-    peers: mpsc::Sender<Incoming>,
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Incoming>>,
+    /// Port 0 of a session for streams.
+    own: Option<Arc<Listener>>,
+    listeners: Mutex<BTreeMap<u16, mpsc::Sender<Incoming>>>,
+    bindings: Mutex<BTreeMap<(u8, u16), Bound>>,
     stop: CancellationToken,
     ended: CancellationToken,
 }
@@ -74,13 +78,21 @@ impl Backend for StandIn {
                     "no \"tunnels\": asked 4 routers, none agreed",
                 ));
             }
-            let (peers, waiting) = mpsc::channel(BACKLOG);
+            let stop = CancellationToken::new();
+            let mut listeners = BTreeMap::new();
+            let own = (config.style == Style::Stream).then(|| {
+                let (peers, waiting) = mpsc::channel(BACKLOG);
+                listeners.insert(0, peers);
+                let (stop, waiting) = (stop.clone(), Arc::new(tokio::sync::Mutex::new(waiting)));
+                Arc::new(Listener { port: 0, inner: std::sync::Weak::new(), stop, waiting })
+            });
             let inner = Arc::new(Inner {
                 name: config.name,
                 destination: config.keys.destination().clone(),
-                peers,
-                waiting: tokio::sync::Mutex::new(waiting),
-                stop: CancellationToken::new(),
+                own,
+                listeners: Mutex::new(listeners),
+                bindings: Mutex::default(),
+                stop,
                 ended: CancellationToken::new(),
             });
             self.network.sessions.lock().unwrap().insert(inner.destination.hash(), inner.clone());
@@ -136,9 +148,141 @@ impl Backend for StandIn {
     }
 }
 
+/// Who takes the datagrams of a protocol and port.
+struct Bound {
+    raw: bool,
+    queue: mpsc::Sender<InDatagram>,
+}
+
+impl Inner {
+    fn queue_for(&self, protocol: u8, port: u16) -> Option<mpsc::Sender<InDatagram>> {
+        let bindings = self.bindings.lock().unwrap();
+        let of = |key: (u8, u16)| bindings.get(&key);
+        let wild = |key: (u8, u16)| of(key).filter(|bound| bound.raw);
+        let found = of((protocol, port)).or(of((protocol, 0))).or(wild((0, port))).or(wild((0, 0)));
+        found.map(|bound| bound.queue.clone())
+    }
+}
+
+/// The I2CP protocol of a style.
+fn protocol_of(style: Style, raw: u8) -> u8 {
+    match style {
+        Style::Datagram => 17,
+        Style::Datagram2 => 19,
+        Style::Datagram3 => 20,
+        _ => raw,
+    }
+}
+
 struct Session {
     network: Network,
     inner: Arc<Inner>,
+}
+
+/// Takes the streams of a port.
+struct Listener {
+    port: u16,
+    inner: std::sync::Weak<Inner>,
+    stop: CancellationToken,
+    waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Incoming>>>,
+}
+
+impl SamListener for Listener {
+    fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>> {
+        let (stop, waiting) = (self.stop.clone(), self.waiting.clone());
+        Box::pin(async move {
+            let ended = || Failure::new(ResultCode::I2pError, "the session has ended");
+            let mut waiting = waiting.lock().await;
+            tokio::select! { biased;
+                () = stop.cancelled() => Err(ended()),
+                incoming = waiting.recv() => incoming.ok_or_else(ended),
+            }
+        })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.listeners.lock().unwrap().remove(&self.port);
+        }
+    }
+}
+
+/// Datagrams of one binding.
+struct Datagrams {
+    network: Network,
+    inner: Arc<Inner>,
+    key: (u8, u16),
+    style: Style,
+    waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<InDatagram>>>,
+    counts: Arc<Mutex<DatagramCounts>>,
+}
+
+impl SamDatagrams for Datagrams {
+    fn send(&self, datagram: OutDatagram) -> Boxed<'static, Result<(), Failure>> {
+        if self.inner.name.starts_with("full") {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(self.try_send(datagram)))
+    }
+
+    fn try_send(&self, datagram: OutDatagram) -> Result<(), Failure> {
+        if self.inner.name.starts_with("full") {
+            return Err(Failure::new(ResultCode::I2pError, "no room"));
+        }
+        let mine = &self.inner.destination;
+        let from = match self.style {
+            Style::Datagram | Style::Datagram2 => Sender::Proven(mine.clone()),
+            Style::Datagram3 => Sender::Claimed(mine.hash()),
+            _ => Sender::Nobody,
+        };
+        let protocol = protocol_of(self.style, datagram.protocol);
+        let to = match datagram.to {
+            Peer::Destination(destination) => destination.hash(),
+            Peer::Hash(hash) => hash,
+            #[allow(unreachable_patterns)]
+            _ => return Ok(()),
+        };
+        self.counts.lock().unwrap().sent += 1;
+        let target = self.network.sessions.lock().unwrap().get(&to).cloned();
+        if let Some(queue) = target.and_then(|inner| inner.queue_for(protocol, datagram.to_port)) {
+            let arrived = InDatagram {
+                from,
+                from_port: datagram.from_port,
+                to_port: datagram.to_port,
+                protocol,
+                payload: datagram.payload,
+            };
+            let _ = queue.try_send(arrived);
+        }
+        Ok(())
+    }
+
+    fn receive(&self) -> Boxed<'static, Result<InDatagram, Failure>> {
+        let (stop, waiting, counts) = (self.inner.stop.clone(), self.waiting.clone(), self.counts.clone());
+        Box::pin(async move {
+            let ended = || Failure::new(ResultCode::I2pError, "the session has ended");
+            let mut waiting = waiting.lock().await;
+            tokio::select! { biased;
+                () = stop.cancelled() => Err(ended()),
+                datagram = waiting.recv() => {
+                    counts.lock().unwrap().received += 1;
+                    datagram.ok_or_else(ended)
+                }
+            }
+        })
+    }
+
+    fn counts(&self) -> DatagramCounts {
+        *self.counts.lock().unwrap()
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        self.inner.bindings.lock().unwrap().remove(&self.key);
+    }
 }
 
 impl Session {
@@ -161,9 +305,11 @@ impl Session {
             to_port: options.to_port,
             stream: Box::new(far),
         };
-        Box::pin(std::future::ready(match target.peers.try_send(incoming) {
-            Ok(()) => Ok(Box::new(near) as BoxedStream),
-            Err(_) => Err(Failure::new(ResultCode::CantReachPeer, "the peer refused")),
+        let listeners = target.listeners.lock().unwrap();
+        let listener = listeners.get(&options.to_port).or_else(|| listeners.get(&0));
+        Box::pin(std::future::ready(match listener.map(|peers| peers.try_send(incoming)) {
+            Some(Ok(())) => Ok(Box::new(near) as BoxedStream),
+            _ => Err(Failure::new(ResultCode::CantReachPeer, "the peer refused")),
         }))
     }
 }
@@ -190,15 +336,40 @@ impl SamSession for Session {
     }
 
     fn accept(&self) -> Boxed<'static, Result<Incoming, Failure>> {
-        let inner = self.inner.clone();
-        Box::pin(async move {
-            let ended = || Failure::new(ResultCode::I2pError, "the session has ended");
-            let mut waiting = inner.waiting.lock().await;
-            tokio::select! { biased;
-                () = inner.stop.cancelled() => Err(ended()),
-                incoming = waiting.recv() => incoming.ok_or_else(ended),
-            }
-        })
+        match &self.inner.own {
+            Some(own) => own.accept(),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn listen(&self, port: u16) -> Result<Arc<dyn SamListener>, Failure> {
+        let mut listeners = self.inner.listeners.lock().unwrap();
+        if listeners.contains_key(&port) {
+            return Err(Failure::new(ResultCode::I2pError, format!("port {port} has a listener already")));
+        }
+        let (peers, waiting) = mpsc::channel(BACKLOG);
+        listeners.insert(port, peers);
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        let (stop, inner) = (self.inner.stop.clone(), Arc::downgrade(&self.inner));
+        Ok(Arc::new(Listener { port, inner, stop, waiting }))
+    }
+
+    fn datagrams(&self, binding: Binding) -> Result<Arc<dyn SamDatagrams>, Failure> {
+        let key = (protocol_of(binding.style, binding.protocol), binding.port);
+        let mut bindings = self.inner.bindings.lock().unwrap();
+        if bindings.contains_key(&key) {
+            return Err(Failure::new(ResultCode::I2pError, "protocol and port are taken"));
+        }
+        let (queue, waiting) = mpsc::channel(BACKLOG);
+        bindings.insert(key, Bound { raw: binding.style == Style::Raw, queue });
+        Ok(Arc::new(Datagrams {
+            network: self.network.clone(),
+            inner: self.inner.clone(),
+            key,
+            style: binding.style,
+            waiting: Arc::new(tokio::sync::Mutex::new(waiting)),
+            counts: Arc::default(),
+        }))
     }
 
     fn close(&self) {

@@ -32,8 +32,9 @@ mod api {
     pub use samovar::base::Rng;
     pub use samovar::crypto::sign::AnySigningKey;
     pub use samovar::sam::{
-        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, Peer, PrivateKeys, ResultCode,
-        RouterStatus, SamSession, SamStream, SessionConfig, SessionStatus,
+        Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,
+        OutDatagram, Peer, PrivateKeys, ResultCode, RouterStatus, SamDatagrams, SamListener, SamSession,
+        SamStream, Sender, SessionConfig, SessionStatus, Style,
     };
     pub use samovar::wire::{DestHash, Destination, KeysAndCert, SigType};
 }

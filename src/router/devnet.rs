@@ -56,8 +56,6 @@ impl Devnet {
                 test_network: true,
                 floodfill: i % 2 == 0,
                 sam: config.sam.get(i).copied(),
-                // With a port that the system chooses, the one below may be taken.
-                sam_udp: config.sam.get(i).filter(|at| at.port() == 0).copied(),
                 exploratory: Some(PoolConfig::symmetric(config.hops, 2)),
                 ..RouterConfig::default()
             };

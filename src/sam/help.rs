@@ -81,7 +81,7 @@ pub(super) fn status(router: &RouterStatus, sessions: &[std::sync::Arc<Entry>], 
 
 fn session_line(entry: &Entry) -> String {
     let age = duration(entry.created.elapsed().as_secs());
-    let head = format!("session {} {} {}", entry.id, entry.style, entry.hash.to_b32_name());
+    let head = format!("session {} {} {}", entry.id, entry.style.word(), entry.hash.to_b32_name());
     let Some(session) = entry.session() else {
         return format!("{head} building for {age}");
     };

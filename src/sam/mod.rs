@@ -10,6 +10,7 @@ mod backend;
 mod bridge;
 pub mod command;
 mod conn;
+mod datagram;
 mod forward;
 mod help;
 mod keys;
@@ -30,11 +31,12 @@ pub use backend::{
     reset_error,
 };
 pub use command::{Command, Version};
+pub use datagram::SendOptions;
 pub use keys::{OfflineKeys, PrivateKeys};
 pub use naming::Name;
 pub use options::{
-    CreateRequest, ENCRYPTION_X25519, IdleOptions, LeaseSetOptions, SessionConfig, StreamingOptions, Style,
-    TunnelOptions,
+    CreateRequest, DatagramOptions, ENCRYPTION_X25519, IdleOptions, LeaseSetOptions, SessionConfig,
+    StreamingOptions, Style, TunnelOptions,
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};

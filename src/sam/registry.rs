@@ -14,8 +14,9 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Boxed, Failure, Incoming, SamSession};
-use super::options::CreateRequest;
+use super::backend::{Boxed, Failure, Incoming, SamDatagrams, SamSession};
+use super::datagram::Defaults;
+use super::options::{CreateRequest, Style};
 use super::reply::ResultCode;
 use crate::wire::{DestHash, Destination};
 
@@ -88,7 +89,7 @@ impl Registry {
                 self.limits.per_address
             )));
         }
-        let entry = Arc::new(Entry::new(request, hash));
+        let entry = Arc::new(Entry::new(request, hash, client));
         inner.sessions.insert(request.id.clone(), entry.clone());
         inner.destinations.insert(hash, client);
         Ok(Reservation { registry: self.clone(), entry })
@@ -137,7 +138,7 @@ pub(super) struct Reservation {
 impl Reservation {
     /// Ends the session for its clients and frees the ID; the destination stays taken until this is dropped.
     pub(super) fn free_id(&self) {
-        self.entry.ended.cancel();
+        self.entry.end();
         let mut inner = self.registry.lock();
         if inner.sessions.get(&self.entry.id).is_some_and(|entry| Arc::ptr_eq(entry, &self.entry)) {
             inner.sessions.remove(&self.entry.id);
@@ -161,15 +162,20 @@ type Accepting = Boxed<'static, Result<Incoming, Failure>>;
 /// One session.
 pub(super) struct Entry {
     pub(super) id: String,
-    pub(super) style: &'static str,
+    pub(super) style: Style,
     pub(super) hash: DestHash,
+    /// Whose session it is.
+    pub(super) client: IpAddr,
     pub(super) from_port: u16,
     pub(super) to_port: u16,
+    pub(super) protocol: u8,
     pub(super) connect_timeout_ms: Option<u32>,
     pub(super) created: Instant,
     /// Cancelled when the session ends: streams, accepts and forwards of it watch this.
     pub(super) ended: CancellationToken,
     session: OnceLock<Arc<dyn SamSession>>,
+    /// The way in and out for its datagrams, while it lives.
+    datagrams: Mutex<Option<Arc<dyn SamDatagrams>>>,
     /// Those who wait for peers queue up here, first come first served. Whoever has the turn drives the router's
     /// accept, which outlives a turn that is given up, so that no peer is lost between two of them.
     turn: tokio::sync::Mutex<Option<Accepting>>,
@@ -187,17 +193,20 @@ struct Waiting {
 }
 
 impl Entry {
-    fn new(request: &CreateRequest, hash: DestHash) -> Self {
+    fn new(request: &CreateRequest, hash: DestHash, client: IpAddr) -> Self {
         Self {
             id: request.id.clone(),
-            style: request.style.word(),
+            style: request.style,
             hash,
+            client,
             from_port: request.from_port,
             to_port: request.to_port,
+            protocol: request.datagrams.protocol,
             connect_timeout_ms: request.connect_timeout_ms,
             created: Instant::now(),
             ended: CancellationToken::new(),
             session: OnceLock::new(),
+            datagrams: Mutex::default(),
             turn: tokio::sync::Mutex::new(None),
             waiting: Mutex::new(Waiting::default()),
             returned: Notify::new(),
@@ -211,6 +220,28 @@ impl Entry {
     /// Makes the session usable once the router has opened it.
     pub(super) fn open(&self, session: Arc<dyn SamSession>) {
         let _ = self.session.set(session);
+    }
+
+    /// Gives the session its way for datagrams.
+    pub(super) fn set_datagrams(&self, datagrams: Arc<dyn SamDatagrams>) {
+        *self.datagrams.lock().unwrap_or_else(PoisonError::into_inner) = Some(datagrams);
+    }
+
+    /// The way for datagrams, if it has one and has not ended.
+    pub(super) fn datagrams(&self) -> Option<Arc<dyn SamDatagrams>> {
+        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its datagrams have where the client says nothing.
+    pub(super) fn defaults(&self) -> Defaults {
+        let (style, protocol) = (self.style, self.protocol);
+        Defaults { style, from_port: self.from_port, to_port: self.to_port, protocol }
+    }
+
+    /// Ends it for its clients and lets go of what it holds of the router.
+    fn end(&self) {
+        self.ended.cancel();
+        *self.datagrams.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The router's session, once it stands.

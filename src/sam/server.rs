@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The listener: admits clients within limits and gives each a task.
 //!
-//! The UDP port for datagrams is bound as well, so that the pair of ports is ours, and what comes there is
-//! dropped and counted until datagram sessions exist. Spec: SAMv3 "SAM Bridge", limits S1-S9.
+//! The UDP port for datagrams is bound as well; `datagram` serves it. Spec: SAMv3 "SAM Bridge", limits S1-S9.
 
 use std::fmt;
 use std::io;
@@ -15,6 +14,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 
 use super::backend::Backend;
+use super::datagram;
 use super::listen::{Door, REFUSALS_MAX};
 use super::naming::LookupCache;
 use super::registry::{Registry, SessionLimits};
@@ -146,8 +146,24 @@ crate::metrics! {
         peers_handed_back: Counter,
         /// Peers reset because the target of a FORWARD did not answer.
         forwards_failed: Counter,
-        /// UDP datagrams dropped.
-        udp_dropped: Counter,
+        /// Datagrams of clients taken by UDP.
+        udp_taken: Counter,
+        /// Dropped: no line that we know in front, or a port out of range.
+        udp_dropped_malformed: Counter,
+        /// Dropped: no session for datagrams has this ID.
+        udp_dropped_session: Counter,
+        /// Dropped: not from the address of the session's client.
+        udp_dropped_foreign: Counter,
+        /// Dropped: neither a destination nor a name that is known.
+        udp_dropped_destination: Counter,
+        /// Dropped: empty or too large.
+        udp_dropped_size: Counter,
+        /// Dropped: the session had no room for more.
+        udp_dropped_full: Counter,
+        /// Datagrams of control sockets that the session could not take.
+        datagrams_unsent: Counter,
+        /// Datagrams for clients that their UDP port or control socket did not take.
+        datagrams_undelivered: Counter,
     }
 }
 
@@ -186,6 +202,10 @@ pub(super) struct Shared {
     pub(super) lookups: LookupCache,
     pub(super) tasks: Tasks,
     pub(super) metrics: SamMetrics,
+    /// The datagram port, if it could be bound.
+    pub(super) udp: Option<Arc<UdpSocket>>,
+    /// Names of hosts that may be resolved at once.
+    pub(super) host_lookups: Semaphore,
     pub(super) pace: Pace,
     /// Places for clients that are told why they are refused.
     pub(super) refusals: Arc<Semaphore>,
@@ -218,14 +238,13 @@ impl SamServer {
         tasks: &Tasks,
     ) -> Result<Self, SamError> {
         let mut doors = Vec::new();
-        let tcp = listen(&config).await?;
+        let (tcp, udp) = listen(&config).await?;
         let address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
         doors.extend(tcp.map(Door::Tcp));
         #[cfg(unix)]
         if let Some(socket) = &config.unix {
             doors.push(Door::Unix(UnixDoor::open(socket)?));
         }
-        let udp = bind_udp(&config, address).await?;
         let limits = config.limits;
         let counts = SessionLimits { total: limits.sessions, per_address: limits.sessions_per_address };
         let shared = Arc::new(Shared {
@@ -237,11 +256,13 @@ impl SamServer {
             tasks: tasks.clone(),
             metrics: SamMetrics::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            udp: udp.clone(),
+            host_lookups: Semaphore::new(datagram::HOST_LOOKUPS_MAX),
             clients: Mutex::default(),
         });
         let udp_address = udp.as_ref().and_then(|socket| socket.local_addr().ok());
         if let Some(socket) = udp {
-            tasks.spawn("sam_udp", drop_datagrams(socket, shared.clone()));
+            tasks.spawn("sam_udp", datagram::run(socket, shared.clone()));
         }
         for door in doors {
             tasks.spawn("sam_accept", door.serve(shared.clone()));
@@ -275,45 +296,51 @@ impl SamServer {
     }
 }
 
-/// Listens for plain TCP, if that is wanted and allowed.
-async fn listen(config: &SamConfig) -> Result<Option<TcpListener>, SamError> {
-    let Some(address) = config.address else { return Ok(None) };
+/// Listens for plain TCP, if that is wanted and allowed, and binds the datagram port. When the system chooses, it is
+/// asked again until the port below is free as well, because that is where clients look for it.
+async fn listen(config: &SamConfig) -> Result<(Option<TcpListener>, Option<Arc<UdpSocket>>), SamError> {
+    const TRIES: usize = 16;
+    let Some(address) = config.address else { return Ok((None, bind_udp(config, None).await?)) };
     if !address.ip().is_loopback() {
         if !config.allow_remote {
             return Err(SamError::Exposed(address));
         }
         tracing::warn!(%address, "SAM is open to other machines and has no password");
     }
-    TcpListener::bind(address).await.map(Some).map_err(|error| SamError::Bind(address, error))
+    let failed = |error| SamError::Bind(address, error);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        let local = tcp.local_addr().map_err(failed)?;
+        let udp = bind_udp(config, Some(local)).await?;
+        if udp.is_some() || address.port() != 0 || tries == TRIES {
+            if udp.is_none() {
+                tracing::warn!(address = %local, "the SAM datagram port, one below, is not free");
+            }
+            return Ok((Some(tcp), udp));
+        }
+    }
 }
 
 /// Binds the datagram port. One that was asked for must be free; the implied one may be missing for now.
-async fn bind_udp(config: &SamConfig, tcp: Option<SocketAddr>) -> Result<Option<UdpSocket>, SamError> {
+async fn bind_udp(config: &SamConfig, tcp: Option<SocketAddr>) -> Result<Option<Arc<UdpSocket>>, SamError> {
+    let open = async |address| UdpSocket::bind(address).await.map(roomy);
     if let Some(address) = config.udp {
-        return UdpSocket::bind(address).await.map(Some).map_err(|error| SamError::Bind(address, error));
+        return open(address).await.map(Some).map_err(|error| SamError::Bind(address, error));
     }
     let Some(tcp) = tcp else { return Ok(None) };
-    let chosen = config.address.is_some_and(|asked| asked.port() == 0);
-    let port = if chosen { 0 } else { tcp.port().saturating_sub(1) };
-    let address = SocketAddr::new(tcp.ip(), port);
-    match UdpSocket::bind(address).await {
-        Ok(socket) => Ok(Some(socket)),
-        Err(error) => {
-            tracing::warn!(%address, %error, "the SAM datagram port is not free");
-            Ok(None)
-        }
-    }
+    let port = tcp.port().saturating_sub(1);
+    Ok(open(SocketAddr::new(tcp.ip(), port)).await.ok())
 }
 
-async fn drop_datagrams(socket: UdpSocket, shared: Arc<Shared>) {
-    let mut scratch = [0u8; 16];
-    loop {
-        // Longer datagrams are cut off, which is all the same here. Errors are of the last send, of which there is none.
-        if socket.recv_from(&mut scratch).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        shared.metrics.udp_dropped.inc();
-    }
+/// Asks the system for room for bursts; it gives what it allows.
+fn roomy(socket: UdpSocket) -> Arc<UdpSocket> {
+    const BUFFER: usize = 4 * 1024 * 1024;
+    let options = socket2::SockRef::from(&socket);
+    let _ = options.set_recv_buffer_size(BUFFER);
+    let _ = options.set_send_buffer_size(BUFFER);
+    Arc::new(socket)
 }
 
 /// Spreads session creation: a burst at once, then one per interval.

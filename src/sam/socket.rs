@@ -65,23 +65,9 @@ impl fmt::Display for Origin {
 }
 
 impl Socket {
-    /// Reads once and hands over what came; the count 0 is the end. Safe to drop.
-    pub(super) async fn read_some(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
-        poll_fn(|cx| {
-            // Lives on the stack of a poll, so that a client that waits holds no buffer.
-            let mut scratch = [MaybeUninit::uninit(); READ_MAX];
-            let mut space = ReadBuf::uninit(&mut scratch);
-            ready!(Pin::new(&mut *self).poll_read(cx, &mut space))?;
-            take(space.filled());
-            Poll::Ready(Ok(space.filled().len()))
-        })
-        .await
-    }
-
     /// Writes everything and sees to it that nothing stays behind in a buffer of ours.
     pub(super) async fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes).await?;
-        self.flush().await
+        write_whole(self, bytes).await
     }
 
     /// Makes dropping it an abrupt end where the kind knows one; a Unix socket just closes.
@@ -106,7 +92,7 @@ impl Socket {
             }
             let mut discarded = 0;
             while discarded < DISCARD_MAX {
-                match self.read_some(|_| {}).await {
+                match read_some(&mut self, |_| {}).await {
                     Ok(0) | Err(_) => return,
                     Ok(count) => discarded = discarded.saturating_add(count),
                 }
@@ -114,6 +100,28 @@ impl Socket {
         };
         let _ = tokio::time::timeout(PATIENCE, drain).await;
     }
+}
+
+/// Reads once and hands over what came; the count 0 is the end. Safe to drop.
+pub(super) async fn read_some<R>(source: &mut R, mut take: impl FnMut(&[u8])) -> io::Result<usize>
+where
+    R: AsyncRead + Unpin,
+{
+    poll_fn(|cx| {
+        // Lives on the stack of a poll, so that a client that waits holds no buffer.
+        let mut scratch = [MaybeUninit::uninit(); READ_MAX];
+        let mut space = ReadBuf::uninit(&mut scratch);
+        ready!(Pin::new(&mut *source).poll_read(cx, &mut space))?;
+        take(space.filled());
+        Poll::Ready(Ok(space.filled().len()))
+    })
+    .await
+}
+
+/// Writes everything and sees to it that nothing stays behind in a buffer of ours.
+pub(super) async fn write_whole<W: AsyncWrite + Unpin>(sink: &mut W, bytes: &[u8]) -> io::Result<()> {
+    sink.write_all(bytes).await?;
+    sink.flush().await
 }
 
 impl From<TcpStream> for Socket {

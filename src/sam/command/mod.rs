@@ -5,10 +5,12 @@
 //! words, versions. What needs the state of the server (IDs, destinations, keys) is left to the connection.
 //! Spec: SAMv3, all command sections.
 
+mod send;
 mod stream;
 mod suggest;
 mod version;
 
+pub use send::SendRequest;
 pub(super) use stream::connect_timeout_ms;
 pub use stream::{AcceptRequest, ConnectRequest, ForwardRequest};
 pub use version::{Hello, Version};
@@ -34,12 +36,7 @@ pub enum Command {
     /// `STREAM FORWARD`
     Forward(ForwardRequest),
     /// `DATAGRAM SEND` and `RAW SEND`, which are followed by `size` bytes of payload.
-    Send {
-        /// `DATAGRAM` or `RAW`.
-        domain: Domain,
-        /// How many bytes follow the line.
-        size: usize,
-    },
+    Send(SendRequest),
     /// `DEST GENERATE` with the signature type as it was written.
     DestGenerate {
         /// Number or name, if given.
@@ -138,7 +135,7 @@ impl Command {
             ("STREAM", "CONNECT") => ConnectRequest::new(&params).map(Self::Connect),
             ("STREAM", "ACCEPT") => AcceptRequest::new(&params).map(Self::Accept),
             ("STREAM", "FORWARD") => ForwardRequest::new(&params).map(Self::Forward),
-            ("DATAGRAM" | "RAW", "SEND") => send(&params, domain),
+            ("DATAGRAM" | "RAW", "SEND") => SendRequest::new(&params, domain).map(Self::Send),
             ("DEST", "GENERATE") => {
                 Ok(Self::DestGenerate { signature_type: params.filled("SIGNATURE_TYPE").map(str::to_owned) })
             }
@@ -170,19 +167,6 @@ fn ping(word: &str, line: &Line<'_>) -> Result<Option<Command>, Rejection> {
         }
         _ => Ok(None),
     }
-}
-
-fn send(params: &Params, domain: &Domain) -> Result<Command, Rejection> {
-    // Without a size nobody can tell where the next line begins.
-    let size = params.filled("SIZE").and_then(|text| text.parse().ok());
-    let Some(size) = size else {
-        return Err(Rejection::new(
-            domain,
-            "SIZE must be the number of bytes that follow the line",
-            Then::Close,
-        ));
-    };
-    Ok(Command::Send { domain: domain.clone(), size })
 }
 
 fn lookup(params: &Params) -> Result<Command, Rejection> {

@@ -4,19 +4,24 @@
 //! Commands are answered strictly in order, one at a time; a slow one delays only its own socket. A socket that made
 //! a session owns it: when the socket ends, however it ends, the session ends. Spec: SAMv3, all sections.
 
+mod datagram;
+mod link;
 mod session;
 mod stream;
 mod utility;
 
+pub(super) use link::Writer;
 pub(super) use stream::peer_line;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use self::link::Link;
 use super::backend::SamSession;
 use super::command::{Command, Hello, Rejection, Then, Version};
 use super::help;
@@ -30,8 +35,8 @@ use super::socket::{Origin, Socket};
 const JUNK_MAX: u8 = 8;
 /// How long a client may refuse to take an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Largest payload that is read over after a command that cannot be served.
-const SKIP_MAX: usize = 64 * 1024;
+/// How long the delivery of datagrams may take to let go of the socket.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What follows a command.
 enum Flow {
@@ -49,12 +54,13 @@ enum Flow {
 struct Owned {
     session: Arc<dyn SamSession>,
     reservation: Reservation,
+    /// Resolves when nothing delivers datagrams any more.
+    delivery: Option<oneshot::Receiver<()>>,
 }
 
 /// One client.
 struct Conn {
-    /// `None` once the socket has become a stream.
-    stream: Option<Socket>,
+    stream: Link,
     peer: Origin,
     lines: Lines,
     shared: Arc<Shared>,
@@ -69,7 +75,7 @@ struct Conn {
 /// Serves a client to its end.
 pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
     let mut conn = Conn {
-        stream: Some(stream),
+        stream: Link::Whole(stream),
         peer,
         lines: Lines::new(LINE_BEFORE_HELLO_MAX),
         shared,
@@ -230,7 +236,7 @@ impl Conn {
             Command::Connect(request) => Box::pin(self.connect(request)).await,
             Command::Accept(request) => Box::pin(self.accept(request)).await,
             Command::Forward(request) => Box::pin(self.forward(request)).await,
-            Command::Send { domain, size } => self.skip_payload(&domain, size).await,
+            Command::Send(request) => Box::pin(self.send_datagram(request)).await,
             Command::DestGenerate { signature_type } => self.generate(signature_type.as_deref()).await,
             Command::Lookup { name, options } => Box::pin(self.lookup(&name, options)).await,
             Command::Ping(tail) => self.answer(reply::pong(&tail)).await,
@@ -284,8 +290,7 @@ impl Conn {
     /// Writes one reply, all at once.
     async fn say(&mut self, reply: &str) -> io::Result<()> {
         tracing::trace!(peer = %self.peer, line = %Line::new(reply.as_bytes()).redacted(), "SAM bridge says");
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        match tokio::time::timeout(WRITE_TIMEOUT, stream.write_whole(reply.as_bytes())).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_whole(reply.as_bytes())).await {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
@@ -306,34 +311,20 @@ impl Conn {
 
     /// Reads once from the socket; 0 is its end. Safe to drop.
     async fn fill(&mut self) -> io::Result<usize> {
-        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let lines = &mut self.lines;
-        stream.read_some(|bytes| lines.extend(bytes)).await
-    }
-
-    async fn skip_payload(&mut self, domain: &Domain, size: usize) -> io::Result<Flow> {
-        self.say(&reply::error(domain, "datagram sessions are not supported yet")).await?;
-        if size > SKIP_MAX {
-            return Ok(Flow::Close);
-        }
-        let mut left = size;
-        loop {
-            left = left.saturating_sub(self.lines.skip(left));
-            if left == 0 {
-                return Ok(Flow::Next);
-            }
-            if self.fill().await? == 0 {
-                return Ok(Flow::Close);
-            }
-        }
+        self.stream.read_some(|bytes| lines.extend(bytes)).await
     }
 
     /// Closes the socket as the last command wants it and ends the session that it owned.
     async fn finish(mut self, flow: Flow) {
-        let owned = self.owned.take();
-        if let Some(owned) = &owned {
+        let mut owned = self.owned.take();
+        if let Some(owned) = &mut owned {
             owned.reservation.free_id();
             owned.session.close();
+            if let Some(delivery) = owned.delivery.take() {
+                // Its end lets the socket be closed in order.
+                let _ = tokio::time::timeout(RELEASE_TIMEOUT, delivery).await;
+            }
         }
         if let (Some(stream), Flow::Close) = (self.stream.take(), flow) {
             stream.close().await;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Conn, Flow, Owned};
-use crate::sam::backend::{Failure, SamSession};
+use crate::sam::backend::{Binding, Failure, SamSession};
+use crate::sam::datagram::Delivery;
 use crate::sam::keys::PrivateKeys;
 use crate::sam::options::{CreateRequest, LeaseSetOptions, SessionConfig, Style};
 use crate::sam::parse::{LINE_MAX, Params};
@@ -33,6 +34,10 @@ impl Conn {
             Ok(checked) => checked,
             Err(failure) => return self.fail(&failure).await,
         };
+        let outlet = match self.outlet_for(request.style, &request.datagrams).await {
+            Ok(outlet) => outlet,
+            Err(failure) => return self.fail(&failure).await,
+        };
         let reservation = match self.reserve(&request, &keys).await {
             Ok(reservation) => reservation,
             Err(failure) => return self.fail(&failure).await,
@@ -49,10 +54,28 @@ impl Conn {
         match Box::pin(self.open(config)).await? {
             Opened::Session(session) => {
                 reservation.entry.open(session.clone());
+                // It takes every datagram of its style; several styles need a PRIMARY session.
+                let binding = Binding { style: request.style, protocol: 0, port: 0 };
+                let header = request.datagrams.header;
+                let ready = outlet.map(|outlet| {
+                    self.ready_datagrams(&reservation.entry, &session, binding, outlet, header)
+                });
+                let delivery = match ready.transpose() {
+                    Ok(delivery) => delivery,
+                    Err(failure) => {
+                        session.close();
+                        return self.fail(&failure).await;
+                    }
+                };
                 self.shared.metrics.sessions_opened.inc();
                 tracing::info!(session = %request.id, b32 = %session.destination().b32(), "SAM session open");
-                self.owned = Some(Owned { session, reservation });
-                self.answer(reply::session_ok(&text)).await
+                self.owned = Some(Owned { session, reservation, delivery: None });
+                let flow = self.answer(reply::session_ok(&text)).await?;
+                // Not before the answer, which a datagram must not overtake.
+                if let Some(owned) = &mut self.owned {
+                    owned.delivery = delivery.map(Delivery::start);
+                }
+                Ok(flow)
             }
             Opened::Failed(failure) => {
                 drop(reservation);
@@ -73,8 +96,8 @@ impl Conn {
             )));
         }
         let request = CreateRequest::new(params).map_err(error)?;
-        if request.style != Style::Stream {
-            return Err(error(format!("STYLE={} is not supported yet, STREAM is", request.style.word())));
+        if request.style == Style::Primary {
+            return Err(error("STYLE=PRIMARY is not supported yet".to_owned()));
         }
         let keys = match params.filled("DESTINATION") {
             None | Some("TRANSIENT") => self.new_keys(request.signature_type.as_deref())?,

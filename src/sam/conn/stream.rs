@@ -13,6 +13,7 @@ use crate::sam::bridge;
 use crate::sam::command::{AcceptRequest, ConnectRequest, ForwardRequest, Version};
 use crate::sam::forward;
 use crate::sam::naming::Name;
+use crate::sam::options::Style;
 use crate::sam::registry::{Entry, Waiter};
 use crate::sam::reply::{self, Domain, ResultCode};
 
@@ -60,7 +61,7 @@ impl Conn {
             Name::Me => session.connect(Peer::Destination(session.destination().clone()), options),
             Name::Destination(peer) => session.connect(Peer::Destination(*peer), options),
             Name::Hash(hash) => session.connect(Peer::Hash(hash), options),
-            Name::Host(host) => match self.find_host(&host).await {
+            Name::Host(host) => match self.shared.find_host(&host).await {
                 Ok(peer) => session.connect(Peer::Destination(peer), options),
                 // The code for unknown names is not in the table of this command.
                 Err(failure) => return Err(Failure::new(ResultCode::InvalidKey, failure.explain)),
@@ -205,6 +206,10 @@ impl Conn {
             let explain = format!("no session {short}; open ones: {}", self.shared.registry.len());
             return Err(Failure::new(ResultCode::InvalidId, explain));
         };
+        if entry.style != Style::Stream {
+            let explain = format!("{} is a {} session, not a STREAM session", entry.id, entry.style.word());
+            return Err(Failure::new(ResultCode::I2pError, explain));
+        }
         match entry.session().cloned() {
             Some(session) => Ok((entry, session)),
             None => Err(Failure::new(ResultCode::I2pError, "the session is still being created")),

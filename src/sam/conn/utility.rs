@@ -9,6 +9,7 @@ use crate::sam::help;
 use crate::sam::keys;
 use crate::sam::naming::Name;
 use crate::sam::reply::{self, Domain, ResultCode};
+use crate::sam::server::Shared;
 use crate::wire::{BlindedName, DestHash, Destination, SigType};
 
 impl Conn {
@@ -78,18 +79,10 @@ impl Conn {
             },
             Name::Destination(destination) => Ok(*destination),
             Name::Hash(hash) => self.find_hash(hash).await,
-            Name::Host(host) => self.find_host(&host).await,
+            Name::Host(host) => self.shared.find_host(&host).await,
             Name::Blinded(name) => self.find_blinded(name).await,
             Name::Malformed(why) => Err(Failure::new(ResultCode::InvalidKey, why)),
         }
-    }
-
-    /// A host name, which the router knows or does not know.
-    pub(super) async fn find_host(&self, host: &str) -> Result<Destination, Failure> {
-        if !host.ends_with(".i2p") {
-            return Err(Failure::new(ResultCode::KeyNotFound, "names end in .i2p"));
-        }
-        self.shared.backend.resolve(host).await
     }
 
     /// A destination by its hash: our own sessions, what was found a moment ago, the network.
@@ -139,6 +132,16 @@ impl Conn {
             help::text(topic)
         };
         self.answer(page).await
+    }
+}
+
+impl Shared {
+    /// A host name, which the router knows or does not know.
+    pub(in crate::sam) async fn find_host(&self, host: &str) -> Result<Destination, Failure> {
+        if !host.ends_with(".i2p") {
+            return Err(Failure::new(ResultCode::KeyNotFound, "names end in .i2p"));
+        }
+        self.backend.resolve(host).await
     }
 }
 

@@ -5,6 +5,11 @@
 //! ignored, because clients send what other routers know. Options of SAM itself are checked and refused.
 //! Spec: SAMv3 `SESSION CREATE`, I2CP "Client Options".
 
+mod datagrams;
+
+pub use datagrams::DatagramOptions;
+pub(super) use datagrams::raw_protocol;
+
 use super::command::{connect_timeout_ms, port};
 use super::keys::PrivateKeys;
 use super::parse::Params;
@@ -54,6 +59,19 @@ impl Style {
             Self::Primary => "PRIMARY",
         }
     }
+
+    /// Whether it carries datagrams, in any format.
+    pub const fn is_datagram(self) -> bool {
+        matches!(self, Self::Datagram | Self::Datagram2 | Self::Datagram3 | Self::Raw)
+    }
+
+    /// The most bytes that a client may send in one datagram.
+    pub const fn payload_max(self) -> usize {
+        match self {
+            Self::Raw => 32_768,
+            _ => 31_744,
+        }
+    }
 }
 
 /// `SESSION CREATE` as far as the line alone can tell.
@@ -71,6 +89,8 @@ pub struct CreateRequest {
     pub to_port: u16,
     /// Default of how long a peer may take to answer a connect, in milliseconds.
     pub connect_timeout_ms: Option<u32>,
+    /// Datagrams.
+    pub datagrams: DatagramOptions,
 }
 
 impl CreateRequest {
@@ -92,6 +112,7 @@ impl CreateRequest {
         if params.filled("DESTINATION").is_none() {
             return Err("DESTINATION not specified; TRANSIENT makes new keys".to_owned());
         }
+        let datagrams = DatagramOptions::new(style, params)?;
         Ok(Self {
             style,
             id: id.to_owned(),
@@ -99,6 +120,7 @@ impl CreateRequest {
             from_port: port(params, "FROM_PORT")?.unwrap_or(0),
             to_port: port(params, "TO_PORT")?.unwrap_or(0),
             connect_timeout_ms: connect_timeout_ms(params),
+            datagrams,
         })
     }
 }

@@ -83,6 +83,13 @@ impl Lines {
         rest
     }
 
+    /// Takes up to `count` pending bytes: payload behind a line.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        let part = self.pending().get(..count.min(self.pending().len())).unwrap_or_default().to_vec();
+        self.skip(part.len());
+        part
+    }
+
     /// Drops up to `count` pending bytes and says how many were dropped.
     pub fn skip(&mut self, count: usize) -> usize {
         let dropped = count.min(self.pending().len());

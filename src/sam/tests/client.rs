@@ -92,6 +92,14 @@ impl Client {
         }
     }
 
+    /// Exactly so many bytes.
+    pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert_ne!(self.more().await.unwrap(), 0, "closed too early");
+        }
+        self.buffer.drain(..count).collect()
+    }
+
     pub(super) async fn ask(&mut self, line: &str) -> String {
         self.send(format!("{line}\n").as_bytes()).await;
         self.line().await

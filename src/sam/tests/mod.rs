@@ -2,6 +2,7 @@
 //! The bridge over loopback TCP, with a stand-in for the router: what transcripts cannot show.
 
 mod client;
+mod datagrams;
 mod limits;
 mod segments;
 #[path = "../../../sam-tests/stand_in.rs"]
@@ -16,8 +17,9 @@ mod api {
     pub(super) use crate::base::Rng;
     pub(super) use crate::crypto::sign::AnySigningKey;
     pub(super) use crate::sam::{
-        Backend, Boxed, BoxedStream, ConnectOptions, Failure, Incoming, Peer, PrivateKeys, ResultCode,
-        RouterStatus, SamSession, SamStream, SessionConfig, SessionStatus,
+        Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,
+        OutDatagram, Peer, PrivateKeys, ResultCode, RouterStatus, SamDatagrams, SamListener, SamSession,
+        SamStream, Sender, SessionConfig, SessionStatus, Style,
     };
     pub(super) use crate::wire::{DestHash, Destination, KeysAndCert, SigType};
 }
