@@ -9,10 +9,10 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit lint fmt doc interop bench soak clients clients-third clients-quick
+.PHONY: help build demo run devnet test unit lint fmt doc interop bench soak clients clients-third clients-quick clients-python
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the optimised command, target/release/samovar
 	$(CARGO) build --release --locked --bin samovar
@@ -26,7 +26,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: lint doc unit clients-quick interop ## everything: lints, documents, tests, those against other routers too
+test: lint doc unit clients-quick clients-python interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	$(CARGO) test --locked
@@ -45,13 +45,16 @@ interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
 
 # Everything that talks SAM and is not our own router.
-clients: clients-third ## all tests of SAM clients: other people's and our own
+clients: clients-third clients-python ## all tests of SAM clients: other people's and our own
 
 clients-third: build ## BitTorrent and Python clients of others, in a private network (ARGS="--only WORD")
 	sam-tests/clients/run.sh third.py $(ARGS)
 
 clients-quick: build ## the quick ones among clients-third
 	sam-tests/clients/run.sh third.py --quick $(ARGS)
+
+clients-python: build ## our Python client and the tools, in a private network (ARGS="-k WORD")
+	python3 clients/python/tests/run.py $(SAMOVAR) $(ARGS)
 
 bench: build ## speed and memory beside i2pd, as one table (ARGS="--quick")
 	sam-tests/interop.sh bench.py $(ARGS)
