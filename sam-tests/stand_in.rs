@@ -56,6 +56,7 @@ impl StandIn {
 struct Inner {
     name: String,
     destination: Destination,
+    options: Vec<(String, String)>,
     /// Port 0 of a session for streams.
     own: Option<Arc<Listener>>,
     listeners: Mutex<BTreeMap<u16, mpsc::Sender<Incoming>>>,
@@ -89,6 +90,7 @@ impl Backend for StandIn {
             let inner = Arc::new(Inner {
                 name: config.name,
                 destination: config.keys.destination().clone(),
+                options: config.lease_set.options,
                 own,
                 listeners: Mutex::new(listeners),
                 bindings: Mutex::default(),
@@ -110,8 +112,11 @@ impl Backend for StandIn {
         &self,
         destination: &Destination,
     ) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
-        let known = self.network.sessions.lock().unwrap().contains_key(&destination.hash());
-        Box::pin(std::future::ready(if known {
+        let sessions = self.network.sessions.lock().unwrap();
+        let known = sessions.get(&destination.hash()).map(|inner| inner.options.clone());
+        Box::pin(std::future::ready(if let Some(options) = known.clone().filter(|o| !o.is_empty()) {
+            Ok(options)
+        } else if known.is_some() {
             let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
             Ok(vec![pair("_http._tcp", "1 86400 0 0 80 x"), pair("a=b", "dropped"), pair("c", "a\nb")])
         } else {

@@ -55,6 +55,9 @@ pub struct SessionConfig {
     pub streams: StreamOptions,
     /// `i2cp.dontPublishLeaseSet`: only those whom we call can call back.
     pub unpublished: bool,
+    /// `i2cp.leaseSetOption.N`: options of the lease set, such as service records (`_smtp._tcp`, `0 86400 25`). At most
+    /// 16 and 1,024 bytes in all, 255 bytes each; what is beyond is left out.
+    pub lease_set_options: Vec<(String, String)>,
     /// A name for logs and status.
     pub nickname: String,
 }

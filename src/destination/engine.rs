@@ -162,7 +162,7 @@ impl Engine {
             sessions,
             streams,
             peers: Peers::new(&mut rng),
-            leases: Leases::new(wanted, config.unpublished),
+            leases: Leases::new(wanted, config.unpublished).with_options(&config.lease_set_options),
             database: Database::new(rng.fork("database")),
             pool: Arc::default(),
             bell: Doorbell::default(),
@@ -222,6 +222,25 @@ impl Engine {
         } else {
             self.peers.destination(&hash)
         };
+        self.look_for(now, token, hash, known);
+    }
+
+    /// As [`Self::lookup`], but only a lease set that has not ended will do.
+    pub(crate) fn lookup_current(&mut self, now: Now, token: u64, hash: DestHash) {
+        let known = if hash == self.hash {
+            Some(self.keys.destination().clone())
+        } else {
+            self.peers.current(now, &hash)
+        };
+        self.look_for(now, token, hash, known);
+    }
+
+    /// The options of a lease set that was found.
+    pub(crate) fn options_of(&self, hash: &DestHash) -> Vec<(String, String)> {
+        if *hash == self.hash { self.leases.options() } else { self.peers.options(hash) }
+    }
+
+    fn look_for(&mut self, now: Now, token: u64, hash: DestHash, known: Option<Destination>) {
         match known {
             Some(destination) => self.actions.push_back(Action::Found { token, result: Ok(destination) }),
             None => {

@@ -78,11 +78,15 @@ impl From<DestHash> for Target {
     }
 }
 
+/// Options of a lease set, keys and values, in the order of the lease set.
+pub type LeaseSetOptions = Vec<(String, String)>;
+
 /// What a handle asks of the destination's task.
 pub(crate) enum Command {
     Connect { target: Target, options: ConnectOptions, reply: oneshot::Sender<Result<I2pStream, Error>> },
     Accept { port: Option<u16>, reply: oneshot::Sender<Result<Incoming, Error>> },
     Lookup { hash: DestHash, reply: oneshot::Sender<Result<Destination, Error>> },
+    Options { hash: DestHash, reply: oneshot::Sender<Result<LeaseSetOptions, Error>> },
     Status { reply: oneshot::Sender<SessionStatus> },
 }
 
@@ -219,6 +223,16 @@ impl Session {
     pub async fn lookup_blinded(&self, _name: &BlindedName) -> Result<Destination, Error> {
         std::future::ready(()).await;
         Err(Error::new(ErrorKind::Incompatible, "encrypted lease sets are not supported yet"))
+    }
+
+    /// The options of a destination's lease set, service records among them, as its owner signed them; from the netDb
+    /// unless we hold a lease set that has not ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LeaseSetNotFound`] and what can go wrong on the way. A lease set of the old kind, which cannot have
+    /// options, is [`ErrorKind::Incompatible`].
+    pub async fn lease_set_options(&self, hash: DestHash) -> Result<LeaseSetOptions, Error> {
+        self.ask(|reply| Command::Options { hash, reply }).await
     }
 
     /// What the session is doing.

@@ -7,7 +7,7 @@
 use crate::base::{Mono, Now};
 use crate::crypto::X25519Public;
 use crate::tunnel::{InboundTunnel, PoolState};
-use crate::wire::{Lease2, LeaseSet2, LeaseSetContent, LeaseSetKey, RouterHash, TunnelId};
+use crate::wire::{Lease2, LeaseSet2, LeaseSetContent, LeaseSetKey, Mapping, RouterHash, TunnelId};
 use std::time::Duration;
 
 use super::DestinationKeys;
@@ -26,6 +26,11 @@ const MARGIN_S: u64 = 10;
 /// Encryption type of ECIES-X25519-AEAD-Ratchet.
 const ENCRYPTION_ECIES: u16 = 4;
 
+/// Most options of a lease set.
+const OPTIONS_MAX: usize = 16;
+/// Most bytes of them: the lease set goes along with first messages and should fit their tunnel messages.
+const OPTION_BYTES_MAX: usize = 1024;
+
 type Lease = (RouterHash, TunnelId);
 
 /// What is published and what should be.
@@ -33,6 +38,7 @@ type Lease = (RouterHash, TunnelId);
 pub(crate) struct Leases {
     wanted: usize,
     unpublished: bool,
+    options: Mapping,
     published_s: u32,
     current: Vec<Lease>,
     tunnels: Vec<InboundTunnel>,
@@ -46,12 +52,31 @@ impl Leases {
         Self {
             wanted,
             unpublished,
+            options: Mapping::new(),
             published_s: 0,
             current: Vec::new(),
             tunnels: Vec::new(),
             first_seen: None,
             due: None,
         }
+    }
+
+    /// Options that every version carries; what is beyond the bounds is left out.
+    pub(crate) fn with_options(mut self, options: &[(String, String)]) -> Self {
+        let mut room = OPTION_BYTES_MAX;
+        for (key, value) in options.iter().take(OPTIONS_MAX) {
+            let size = key.len() + value.len();
+            if !key.is_empty() && key.len().max(value.len()) <= 255 && size <= room {
+                room -= size;
+                self.options.set(key, value);
+            }
+        }
+        self
+    }
+
+    /// The options.
+    pub(crate) fn options(&self) -> Vec<(String, String)> {
+        self.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     /// The pool has changed.
@@ -106,6 +131,7 @@ impl Leases {
             offline: keys.offline().cloned(),
             keys: vec![key],
             leases,
+            options: self.options.clone(),
             ..LeaseSetContent::default()
         };
         Some(LeaseSet2::build_with(keys.destination(), content, sign))

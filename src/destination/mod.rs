@@ -19,5 +19,7 @@ pub(crate) mod task;
 pub use config::{ConnectOptions, SessionConfig, StreamOptions};
 pub use error::{Error, ErrorKind};
 pub(crate) use handles::WeakSession;
-pub use handles::{I2pStream, Incoming, Listener, Session, SessionStatus, StreamStatus, Target};
+pub use handles::{
+    I2pStream, Incoming, LeaseSetOptions, Listener, Session, SessionStatus, StreamStatus, Target,
+};
 pub use keys::DestinationKeys;

@@ -104,6 +104,19 @@ impl Peers {
         Some(self.peers.get(hash)?.lease_set.as_ref()?.destination().clone())
     }
 
+    /// The destination, if its lease set has not ended.
+    pub(crate) fn current(&self, now: Now, hash: &DestHash) -> Option<Destination> {
+        let ls = self.peers.get(hash)?.lease_set.as_ref()?;
+        (paths::latest_end_s(ls) > now.wall_s()).then(|| ls.destination().clone())
+    }
+
+    /// The options of the lease set that we hold.
+    pub(crate) fn options(&self, hash: &DestHash) -> Vec<(String, String)> {
+        let ls = self.peers.get(hash).and_then(|p| p.lease_set.as_ref());
+        let pairs = ls.into_iter().flat_map(|ls| ls.options().iter());
+        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+
     pub(crate) fn key(&self, hash: &DestHash) -> Option<X25519Public> {
         self.peers.get(hash)?.lease_set.as_ref()?.x25519().map(X25519Public)
     }

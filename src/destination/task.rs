@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::{Action, Engine};
 use super::handles::Command;
-use super::{Error, I2pStream, Incoming, SessionStatus, StreamStatus};
+use super::{Error, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
 use crate::stream::StreamId;
 use crate::tunnel::plane::Input;
 use crate::tunnel::{PoolId, PoolState};
-use crate::wire::{Destination, I2np, RouterHash};
+use crate::wire::{DestHash, Destination, I2np, RouterHash};
 
 /// Time between looks for callers who have gone.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -63,6 +63,7 @@ struct Task {
     progress: watch::Sender<String>,
     connects: Map<u64, Reply<I2pStream>>,
     lookups: Map<u64, Reply<Destination>>,
+    options: Map<u64, (DestHash, Reply<LeaseSetOptions>)>,
     accepts: VecDeque<(Option<u16>, Reply<Incoming>)>,
     next_token: u64,
     b32: String,
@@ -80,6 +81,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
         progress: wires.progress,
         connects: map(&mut rng),
         lookups: map(&mut rng),
+        options: map(&mut rng),
         accepts: VecDeque::new(),
         next_token: 0,
         b32,
@@ -184,6 +186,11 @@ impl Task {
                 self.lookups.insert(token, reply);
                 self.engine.lookup(now, token, hash);
             }
+            Command::Options { hash, reply } => {
+                let token = self.token();
+                self.options.insert(token, (hash, reply));
+                self.engine.lookup_current(now, token, hash);
+            }
             Command::Status { reply } => {
                 let _ = reply.send(self.status(now));
             }
@@ -205,7 +212,9 @@ impl Task {
                     }
                 }
                 Action::Found { token, result } => {
-                    if let Some(reply) = self.lookups.remove(&token) {
+                    if let Some((hash, reply)) = self.options.remove(&token) {
+                        let _ = reply.send(result.map(|_| self.engine.options_of(&hash)));
+                    } else if let Some(reply) = self.lookups.remove(&token) {
                         let _ = reply.send(result);
                     }
                 }
@@ -263,6 +272,7 @@ impl Task {
             self.engine.abandon(now, token);
         }
         self.lookups.retain(|_, r| !r.is_closed());
+        self.options.retain(|_, (_, r)| !r.is_closed());
         self.accepts.retain(|(_, r)| !r.is_closed());
         if self.ready.is_some() {
             self.progress.send_replace(self.engine.explain_unready());

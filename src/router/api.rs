@@ -20,7 +20,7 @@ use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
 use crate::destination::{
-    self, DestinationKeys, Error, ErrorKind, Session, SessionConfig, Target, WeakSession,
+    self, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, Target, WeakSession,
 };
 use crate::names::HostName;
 use crate::netdb::PeerView;
@@ -449,8 +449,24 @@ impl Router {
     /// # Errors
     /// As [`Session::lookup`].
     pub async fn lookup(&self, hash: DestHash) -> Result<Destination, Error> {
-        let resolver = self
-            .inner
+        self.resolver().await?.lookup(hash).await
+    }
+
+    /// The options of a destination's lease set, found as by [`Self::lookup`]. Sessions of this router answer for
+    /// themselves.
+    ///
+    /// # Errors
+    /// As [`Session::lease_set_options`].
+    pub async fn lease_set_options(&self, hash: DestHash) -> Result<LeaseSetOptions, Error> {
+        if let Some(own) = self.sessions().iter().find(|s| s.destination().hash() == hash) {
+            return own.lease_set_options(hash).await;
+        }
+        self.resolver().await?.lease_set_options(hash).await
+    }
+
+    /// The nameless session for look-ups.
+    async fn resolver(&self) -> Result<&Session, Error> {
+        self.inner
             .resolver
             .get_or_try_init(|| async {
                 let mut config = SessionConfig::transient().nickname("name lookups");
@@ -458,8 +474,7 @@ impl Router {
                 config.tunnels = PoolConfig { ..self.inner.config.exploratory_pool() };
                 self.session(config).await
             })
-            .await?;
-        resolver.lookup(hash).await
+            .await
     }
 
     /// The address book.

@@ -77,6 +77,7 @@ impl Backend for SamBackend {
                 PoolConfig { inbound: side(&config.inbound), outbound: side(&config.outbound) };
             session_config.streams = streams;
             session_config.unpublished = !config.lease_set.publish;
+            session_config.lease_set_options = config.lease_set.options.clone();
             let session = self.router()?.session(session_config).await.map_err(|e| failure(&e))?;
             Ok(Arc::new(Bridged { session }) as Arc<dyn SamSession>)
         })
@@ -88,6 +89,21 @@ impl Backend for SamBackend {
                 ErrorKind::LeaseSetNotFound => Failure::new(ResultCode::KeyNotFound, e.explain()),
                 _ => failure(&e),
             })
+        })
+    }
+
+    fn lease_set_options(
+        &self,
+        destination: &Destination,
+    ) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
+        let hash = destination.hash();
+        Box::pin(async move {
+            match self.router()?.lease_set_options(hash).await {
+                Ok(options) => Ok(options),
+                // Lease sets of the old kind have no options.
+                Err(e) if e.kind() == ErrorKind::Incompatible => Ok(Vec::new()),
+                Err(e) => Err(Failure::new(ResultCode::LeaseSetNotFound, e.explain())),
+            }
         })
     }
 

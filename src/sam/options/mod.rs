@@ -218,6 +218,8 @@ pub struct LeaseSetOptions {
     pub publish: bool,
     /// Whether a copy goes along with messages to new peers.
     pub bundle: bool,
+    /// `i2cp.leaseSetOption.N=key=value` in the order of N: service records and the like.
+    pub options: Vec<(String, String)>,
 }
 
 /// ECIES-X25519, the one encryption type of destinations here.
@@ -242,6 +244,7 @@ impl LeaseSetOptions {
             encryption,
             publish: !flag(params, "i2cp.dontPublishLeaseSet").unwrap_or(false),
             bundle: flag(params, "shouldBundleReplyInfo").unwrap_or(true),
+            options: lease_set_options(params),
         }
     }
 
@@ -252,6 +255,18 @@ impl LeaseSetOptions {
             .filled("i2cp.leaseSetEncType")
             .is_some_and(|list| !list.split(',').any(|word| known(word.trim())))
     }
+}
+
+/// The numbered options, without those that are no pair.
+fn lease_set_options(params: &Params) -> Vec<(String, String)> {
+    let numbered = params.iter().filter_map(|(name, text)| {
+        let number: u16 = name.strip_prefix("i2cp.leaseSetOption.")?.parse().ok()?;
+        let (key, value) = text.split_once('=')?;
+        Some((number, key.to_owned(), value.to_owned()))
+    });
+    let mut numbered: Vec<_> = numbered.collect();
+    numbered.sort();
+    numbered.into_iter().map(|(_, key, value)| (key, value)).collect()
 }
 
 /// Streams of a session. `None` leaves the choice to the router.
