@@ -14,6 +14,7 @@
 //! | [`noise`], [`noise_n`], [`record`] | handshake state, one-way messages, tunnel record keys |
 //! | [`layer`], [`aes_cbc`] | tunnel layer encryption, and plain CBC |
 //! | [`siphash`] | the NTCP2 frame length mask |
+//! | [`PasswordHash`] | passwords of the SAM bridge |
 //!
 //! Public-key operations cost 20-90 us each; the rest is a few microseconds per kilobyte.
 
@@ -27,6 +28,7 @@ pub mod kdf;
 pub mod layer;
 pub mod noise;
 pub mod noise_n;
+mod password;
 pub mod record;
 pub mod sign;
 pub mod siphash;
@@ -40,6 +42,7 @@ mod tests;
 pub use aead::BadMac;
 pub use chacha::{chacha20_stream, counter_nonce};
 pub use hash::sha256;
+pub use password::PasswordHash;
 pub use sign::{BadSignature, SigningKey, verify};
 pub use verified::Verified;
 pub use x25519::{SharedSecret, X25519Public, X25519Secret};

@@ -21,6 +21,7 @@ pub mod storage;
 
 pub use api::{NotReady, Router, RouterBuilder, StartError};
 pub use config::{ConfigError, ReseedConfig, RouterConfig, SamAccess};
+pub use sam_start::USERS_FILE as SAM_USERS_FILE;
 pub use status::{Stage, Status};
 
 #[cfg(test)]

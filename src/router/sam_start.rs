@@ -6,7 +6,11 @@ use std::sync::Arc;
 use super::api::{Router, StartError};
 use super::config::{ConfigError, RouterConfig};
 use super::sam_backend::SamBackend;
-use crate::sam::{self, SamConfig, SamError, SamServer};
+use super::storage::StorageError;
+use crate::sam::{self, SamConfig, SamError, SamServer, UsersError};
+
+/// File of the bridge's users in the data directory.
+pub const USERS_FILE: &str = "sam-users";
 
 /// Opens the bridge if the configuration asks for one.
 pub(super) async fn start(router: &Router) -> Result<(), StartError> {
@@ -31,6 +35,8 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
 fn sam_config(config: &RouterConfig) -> SamConfig {
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
+    sam.users = config.data_dir.as_ref().map(|dir| dir.join(USERS_FILE));
+    sam.auth = access.auth;
     #[cfg(unix)]
     if let Some(path) = &access.unix {
         sam.unix = Some(sam::UnixSocket { path: path.clone(), users: access.unix_users.clone() });
@@ -40,17 +46,26 @@ fn sam_config(config: &RouterConfig) -> SamConfig {
 
 /// In words for the operator, with the setting that helps.
 fn start_error(config: &RouterConfig, error: SamError) -> StartError {
-    let (address, problem) = match error {
-        SamError::Exposed(at) => (
-            at,
-            "whoever reaches it may use the router: take an address of this machine alone, as 127.0.0.1"
-                .into(),
-        ),
-        SamError::Bind(at, e) => (at, super::assembly::listen_problem(&e)),
+    let (address, error) = match error {
+        SamError::Bind(address, error) => (address, error),
+        SamError::Exposed(address) => {
+            let problem = format!(
+                "{address} can be reached by other machines, which needs passwords: add a user with `samovar sam-users \
+                 add NAME` and set sam-auth, or take an address of this machine alone, as 127.0.0.1"
+            );
+            return ConfigError::new("sam", problem).into();
+        }
+        SamError::NoUsers => {
+            let problem = "there is no user yet; add one with `samovar sam-users add NAME`";
+            return ConfigError::new("sam-auth", problem).into();
+        }
+        SamError::Users(UsersError::File(path, problem)) => return StorageError::new(&path, problem).into(),
+        SamError::Users(error) => return ConfigError::new("sam-auth", error.to_string()).into(),
         SamError::Unix(path, problem) => {
             return ConfigError::new("sam-unix", format!("{} {problem}", path.display())).into();
         }
     };
+    let problem = super::assembly::listen_problem(&error);
     let key = if Some(address) == config.sam { "sam" } else { "sam-udp" };
     StartError::Listen { key, address, problem: format!("{problem}; choose another with --{key}") }
 }

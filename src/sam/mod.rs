@@ -6,6 +6,7 @@
 //! `STREAM CONNECT` and `ACCEPT`, copies bytes (`bridge`). `registry` knows the sessions by ID. The router
 //! underneath is a [`Backend`]. Spec: SAMv3, versions 3.0 to 3.3.
 
+mod access;
 mod backend;
 mod bridge;
 pub mod command;
@@ -25,6 +26,7 @@ mod socket;
 #[cfg(unix)]
 mod unix;
 
+pub use access::{NAME_MAX, PASSWORD_MAX, USERS_MAX, Users, UsersError};
 pub use backend::{
     Backend, Binding, Boxed, BoxedStream, ConnectOptions, DatagramCounts, Failure, InDatagram, Incoming,
     OutDatagram, Peer, RouterStatus, SamDatagrams, SamListener, SamSession, SamStream, Sender, SessionStatus,

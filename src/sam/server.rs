@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 
+use super::access::{Access, UsersError};
 use super::backend::Backend;
 use super::datagram;
 use super::listen::{Door, REFUSALS_MAX};
@@ -33,8 +34,11 @@ pub struct SamConfig {
     /// A Unix-domain socket as well. Default none.
     #[cfg(unix)]
     pub unix: Option<UnixSocket>,
-    /// Permits addresses other than loopback. The bridge has no passwords yet: whoever reaches it may use it.
-    pub allow_remote: bool,
+    /// The file of users and their passwords; `None`: users are forgotten with the bridge. Addresses other than
+    /// loopback are refused unless there are users and passwords are asked for.
+    pub users: Option<PathBuf>,
+    /// Asks for passwords whatever the file says. Default false.
+    pub auth: bool,
     /// Bounds.
     pub limits: Limits,
 }
@@ -46,7 +50,8 @@ impl Default for SamConfig {
             udp: None,
             #[cfg(unix)]
             unix: None,
-            allow_remote: false,
+            users: None,
+            auth: false,
             limits: Limits::default(),
         }
     }
@@ -128,6 +133,8 @@ crate::metrics! {
         sockets_refused_full: Counter,
         /// Clients of the Unix socket whose user may not use it.
         sockets_refused_user: Counter,
+        /// `HELLO`s refused because of user or password.
+        logins_refused: Counter,
         /// Sockets closed because the first bytes were not SAM.
         sockets_refused_foreign: Counter,
         /// Failures to accept a socket, such as a lack of file descriptors.
@@ -171,8 +178,12 @@ crate::metrics! {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SamError {
-    /// The address is not loopback and remote clients are not allowed.
+    /// The address is not loopback and no passwords are asked for.
     Exposed(SocketAddr),
+    /// Passwords are asked for and there is no user.
+    NoUsers,
+    /// The file of users cannot be used.
+    Users(UsersError),
     /// An address cannot be bound.
     Bind(SocketAddr, io::Error),
     /// The Unix-domain socket cannot be made.
@@ -184,8 +195,13 @@ impl fmt::Display for SamError {
         match self {
             Self::Exposed(address) => write!(
                 f,
-                "SAM at {address} would be open to other machines; use 127.0.0.1, or allow remote clients explicitly"
+                "SAM at {address} would be open to other machines without a password; add a user with \
+                 `samovar sam-users add NAME` and start with --sam-auth, or take an address of this machine alone, as 127.0.0.1"
             ),
+            Self::NoUsers => f.write_str(
+                "SAM asks for passwords and there is no user; add one with `samovar sam-users add NAME`",
+            ),
+            Self::Users(error) => write!(f, "the users of SAM: {error}"),
             Self::Bind(address, error) => write!(f, "SAM cannot listen at {address}: {error}"),
             Self::Unix(path, problem) => write!(f, "the SAM socket {} {problem}", path.display()),
         }
@@ -201,6 +217,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) lookups: LookupCache,
     pub(super) tasks: Tasks,
+    pub(super) access: Access,
     pub(super) metrics: SamMetrics,
     /// The datagram port, if it could be bound.
     pub(super) udp: Option<Arc<UdpSocket>>,
@@ -237,6 +254,7 @@ impl SamServer {
         backend: Arc<dyn Backend>,
         tasks: &Tasks,
     ) -> Result<Self, SamError> {
+        let access = admission(&config)?;
         let mut doors = Vec::new();
         let (tcp, udp) = listen(&config).await?;
         let address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -254,6 +272,7 @@ impl SamServer {
             limits,
             lookups: LookupCache::default(),
             tasks: tasks.clone(),
+            access,
             metrics: SamMetrics::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             udp: udp.clone(),
@@ -296,17 +315,31 @@ impl SamServer {
     }
 }
 
-/// Listens for plain TCP, if that is wanted and allowed, and binds the datagram port. When the system chooses, it is
+/// Who may come in, and whether that is enough for where the bridge listens.
+fn admission(config: &SamConfig) -> Result<Access, SamError> {
+    let exposed = config.address.filter(|address| !address.ip().is_loopback());
+    let mut access = Access::new(config.users.clone(), config.auth).map_err(SamError::Users)?;
+    match exposed {
+        Some(address) if !access.required() || !access.has_users() => return Err(SamError::Exposed(address)),
+        // The file may be changed while we run; what made this start permissible stays.
+        Some(_) => access.force(),
+        None if config.auth && !access.has_users() => return Err(SamError::NoUsers),
+        None => {}
+    }
+    if let Some(address) = exposed {
+        tracing::warn!(
+            %address,
+            "SAM is open to other machines, and passwords and private keys cross the network in the clear"
+        );
+    }
+    Ok(access)
+}
+
+/// Listens for plain TCP, if that is wanted, and binds the datagram port. When the system chooses, it is
 /// asked again until the port below is free as well, because that is where clients look for it.
 async fn listen(config: &SamConfig) -> Result<(Option<TcpListener>, Option<Arc<UdpSocket>>), SamError> {
     const TRIES: usize = 16;
     let Some(address) = config.address else { return Ok((None, bind_udp(config, None).await?)) };
-    if !address.ip().is_loopback() {
-        if !config.allow_remote {
-            return Err(SamError::Exposed(address));
-        }
-        tracing::warn!(%address, "SAM is open to other machines and has no password");
-    }
     let failed = |error| SamError::Bind(address, error);
     let mut tries = 0;
     loop {

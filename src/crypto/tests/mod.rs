@@ -6,6 +6,7 @@
 
 mod handshake;
 mod keys;
+mod password;
 mod signatures;
 mod symmetric;
 

@@ -13,6 +13,9 @@ pub struct SamAccess {
     pub unix: Option<PathBuf>,
     /// Users, by number, that may use that socket besides our own and root. Default none.
     pub unix_users: Vec<u32>,
+    /// Asks for user and password in every `HELLO` of TCP clients. Default false; `AUTH ENABLE` turns it on as well,
+    /// until `AUTH DISABLE`. The users are in the file `sam-users` of the data directory.
+    pub auth: bool,
 }
 
 impl SamAccess {

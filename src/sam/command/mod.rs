@@ -5,11 +5,13 @@
 //! words, versions. What needs the state of the server (IDs, destinations, keys) is left to the connection.
 //! Spec: SAMv3, all command sections.
 
+mod auth;
 mod send;
 mod stream;
 mod suggest;
 mod version;
 
+pub use auth::AuthRequest;
 pub use send::SendRequest;
 pub(super) use stream::connect_timeout_ms;
 pub use stream::{AcceptRequest, ConnectRequest, ForwardRequest};
@@ -58,7 +60,7 @@ pub enum Command {
     /// `HELP` and the word behind it.
     Help(Option<String>),
     /// `AUTH` and its opcode.
-    Auth(String),
+    Auth(AuthRequest),
 }
 
 /// A line that is refused, with the answer to it.
@@ -140,7 +142,7 @@ impl Command {
                 Ok(Self::DestGenerate { signature_type: params.filled("SIGNATURE_TYPE").map(str::to_owned) })
             }
             ("NAMING", "LOOKUP") => lookup(&params),
-            ("AUTH", _) => Ok(Self::Auth(opcode)),
+            ("AUTH", _) => AuthRequest::new(&opcode, &params).map(Self::Auth),
             _ => {
                 let message =
                     format!("unknown command {command} {opcode}; {}", suggest::opcodes_of(&command));

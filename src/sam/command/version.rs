@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::sam::parse::Params;
 
 /// A version that we speak: 3.0 to 3.3.
@@ -45,7 +47,7 @@ pub struct Hello {
     /// User name, where the server asks for one.
     pub user: Option<String>,
     /// Password.
-    pub password: Option<String>,
+    pub password: Option<Zeroizing<String>>,
 }
 
 impl fmt::Debug for Hello {
@@ -61,7 +63,7 @@ impl Hello {
         Self {
             version: negotiate(params.filled("MIN"), params.filled("MAX")),
             user: owned("USER"),
-            password: owned("PASSWORD"),
+            password: owned("PASSWORD").map(Zeroizing::new),
         }
     }
 }

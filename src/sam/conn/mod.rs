@@ -4,6 +4,7 @@
 //! Commands are answered strictly in order, one at a time; a slow one delays only its own socket. A socket that made
 //! a session owns it: when the socket ends, however it ends, the session ends. Spec: SAMv3, all sections.
 
+mod auth;
 mod datagram;
 mod link;
 mod session;
@@ -176,6 +177,10 @@ impl Conn {
             self.say(&reply::hello_no_version()).await?;
             return Ok(Flow::Close);
         };
+        if let Err(message) = Box::pin(self.check_password(hello)).await {
+            tracing::info!(peer = %self.peer, "SAM login refused: {message}");
+            return self.say_hello_error(message).await;
+        }
         self.version = version;
         self.lines.set_limit(LINE_MAX);
         self.say(&reply::hello_ok(version)).await?;
@@ -246,9 +251,7 @@ impl Conn {
                 Ok(Flow::Close)
             }
             Command::Help(topic) => self.help(topic.as_deref()).await,
-            Command::Auth(_) => {
-                self.answer(reply::error(&Domain::Auth, "passwords are not supported yet")).await
-            }
+            Command::Auth(request) => Box::pin(self.auth(request)).await,
         }
     }
 

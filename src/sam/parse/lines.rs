@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The line splitter: bytes in any segmentation to lines, and the rest as payload.
 
+use zeroize::Zeroize as _;
+
 /// Buffers above this capacity are given back once they are empty, so that idle clients stay cheap.
 const KEEP_CAPACITY: usize = 2048;
 
@@ -63,6 +65,8 @@ impl Lines {
             return Err(LineTooLong);
         }
         let line = line.to_vec();
+        // Lines carry private keys and passwords.
+        self.buffer.get_mut(self.start..end).unwrap_or_default().zeroize();
         self.start = end.saturating_add(1);
         self.scanned = self.start;
         self.release();

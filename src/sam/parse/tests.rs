@@ -181,6 +181,17 @@ fn lines_in_logs_show_neither_keys_nor_passwords() {
         shown,
         "session create DESTINATION=kkkkkkkkkkkk.. PASSWORD=.. ID=a kkkkkkkkkkkk.. kkkkkkkkkkkk..=x"
     );
+    for line in [
+        "AUTH ADD USER=joe PASSWORD=\"two secret\"",
+        "auth add USER=joe P\\ASSWORD=secret",
+        "HELLO VERSION MIN=3.1 USER=joe PASSWORD=\"x secret y\"",
+        "hello  version P\\ASSWORD=secret",
+    ] {
+        let shown = Line::new(line.as_bytes()).redacted();
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+    let reply = "HELLO REPLY RESULT=I2P_ERROR MESSAGE=\"all of it\"";
+    assert_eq!(Line::new(reply.as_bytes()).redacted(), reply);
 }
 
 #[test]

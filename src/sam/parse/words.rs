@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroize as _;
+
 use super::PARAMS_MAX;
 
 /// The one key whose value may be rubbish: a client library in wide use sends uninitialised memory there.
@@ -48,6 +50,12 @@ impl fmt::Debug for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may be private keys or passwords.
         f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}
+
+impl Drop for Params {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
     }
 }
 
@@ -147,7 +155,14 @@ impl<'a> Line<'a> {
     pub fn redacted(&self) -> String {
         const LONG: usize = 48;
         let text = String::from_utf8_lossy(self.bytes);
-        let words = text.split_ascii_whitespace().map(|word| {
+        // A password may be quoted, have blanks, or hide behind escapes: lines that can carry one show little.
+        let second = text.split_ascii_whitespace().nth(1).unwrap_or_default();
+        let secret = matches!(self.domain().as_deref(), Some("HELLO" | "AUTH"))
+            && !matches!(second, "REPLY" | "STATUS");
+        let shown = |(at, word): &(usize, &str)| {
+            !secret || *at < 2 || word.starts_with("MIN=") || word.starts_with("MAX=")
+        };
+        let words = text.split_ascii_whitespace().enumerate().filter(shown).map(|(_, word)| {
             let (key, value) = word.split_once('=').unwrap_or(("", word));
             let equals = if key.is_empty() { "" } else { "=" };
             if key.eq_ignore_ascii_case("PASSWORD") {

@@ -134,6 +134,11 @@ pub(super) fn hello_no_version() -> String {
     "HELLO REPLY RESULT=NOVERSION\n".to_owned()
 }
 
+/// `AUTH STATUS RESULT=OK`
+pub(super) fn auth_ok() -> String {
+    "AUTH STATUS RESULT=OK\n".to_owned()
+}
+
 /// `SESSION STATUS RESULT=OK DESTINATION=<private key>`; nothing may follow the key.
 pub(super) fn session_ok(private_key: &str) -> String {
     format!("SESSION STATUS RESULT=OK DESTINATION={private_key}\n")

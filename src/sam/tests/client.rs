@@ -23,17 +23,19 @@ impl Bridge {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::configured(|config| change(&mut config.limits)).await
+    }
+
+    pub(super) async fn configured(change: impl FnOnce(&mut SamConfig)) -> Self {
         let mut config = SamConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)));
-        change(&mut config.limits);
+        change(&mut config);
         let tasks = Tasks::new();
         let server = SamServer::start(config, StandIn::new(&Network::default(), 1), &tasks).await.unwrap();
         Self { server, tasks }
     }
 
     pub(super) async fn raw(&self) -> Client {
-        let stream = TcpStream::connect(self.server.address().unwrap()).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { stream, buffer: Vec::new() }
+        Client::to(self.server.address().unwrap()).await
     }
 
     /// A client after `HELLO` with this version.
@@ -77,6 +79,12 @@ pub(super) struct Client {
 }
 
 impl Client {
+    pub(super) async fn to(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: Vec::new() }
+    }
+
     pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The bridge over loopback TCP, with a stand-in for the router: what transcripts cannot show.
 
+mod auth;
 mod client;
 mod datagrams;
 mod limits;

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+//! Who may use the bridge: users with passwords, asked for in `HELLO` and managed with `AUTH`.
+//!
+//! Checks are dear on purpose, so they run on a thread of their own, one at a time; the line before it is bounded and an
+//! address that guesses is slowed down. A password that was right is remembered for ten minutes as a keyed digest, since
+//! programs open a connection for every stream. An unknown name costs what a wrong password costs, and both get the
+//! same words. The file is read again when it changes, so that `samovar sam-users` acts on a running router. Limit S4.
+
+mod throttle;
+mod users;
+
+pub use users::{NAME_MAX, PASSWORD_MAX, USERS_MAX, Users, UsersError};
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use subtle::ConstantTimeEq as _;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::command::AuthRequest;
+use crate::base::{Rng, Tasks};
+use crate::crypto::{PasswordHash, sha256};
+use throttle::{Throttle, Turn};
+
+/// Checks that may wait for their turn, or for the pace of their address.
+const WAITING_MAX: usize = 64;
+/// How long a right password needs no check.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// What a client hears whose name or password is wrong.
+const WRONG: &str = "authorization failed";
+
+/// The gatekeeper of a bridge.
+pub(super) struct Access {
+    /// Where the users are kept; without a path they go with the bridge.
+    path: Option<PathBuf>,
+    /// Passwords are asked for whatever the file says: the operator wants it, or other machines reach the bridge.
+    forced: bool,
+    state: Mutex<State>,
+    throttle: Mutex<Throttle>,
+    /// One check at a time.
+    turn: Semaphore,
+    waiting: Semaphore,
+    /// Makes the digests of right passwords worthless elsewhere.
+    key: Zeroizing<[u8; 32]>,
+}
+
+#[derive(Default)]
+struct State {
+    users: Users,
+    /// What the file looked like when it was read.
+    stamp: Option<Stamp>,
+    /// Digests of passwords that were right, and until when they are believed.
+    right: BTreeMap<String, ([u8; 32], Instant)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    /// Every write makes a new file.
+    inode: u64,
+}
+
+impl Access {
+    /// Reads the users.
+    ///
+    /// # Errors
+    /// When the file is damaged or open to others.
+    pub(super) fn new(path: Option<PathBuf>, forced: bool) -> Result<Self, UsersError> {
+        let key = Zeroizing::new(Rng::from_os().map_err(|_| UsersError::System)?.bytes());
+        let access = Self {
+            path,
+            forced,
+            state: Mutex::default(),
+            throttle: Mutex::default(),
+            turn: Semaphore::new(1),
+            waiting: Semaphore::new(WAITING_MAX),
+            key,
+        };
+        access.lock().read(access.path.as_ref())?;
+        Ok(access)
+    }
+
+    /// Asks for passwords whatever the file says.
+    pub(super) fn force(&mut self) {
+        self.forced = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The users as the file has them now.
+    fn fresh(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        if let Err(error) = state.read(self.path.as_ref()) {
+            tracing::warn!(%error, "the file of SAM users cannot be read; those of before stay");
+        }
+        state
+    }
+
+    /// Whether anybody could pass.
+    pub(super) fn has_users(&self) -> bool {
+        !self.lock().users.is_empty()
+    }
+
+    /// Whether passwords are asked for.
+    pub(super) fn required(&self) -> bool {
+        self.forced || self.fresh().users.required()
+    }
+
+    /// Checks what a client said in `HELLO`.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub(super) async fn check(
+        &self,
+        tasks: &Tasks,
+        address: IpAddr,
+        user: Option<&str>,
+        password: Option<&Zeroizing<String>>,
+    ) -> Result<(), &'static str> {
+        if !self.required() {
+            return Ok(());
+        }
+        let (Some(user), Some(password)) = (user, password) else {
+            return Err("USER and PASSWORD required");
+        };
+        let digest = self.digest(user, password);
+        if self.remembers(user, &digest) {
+            return Ok(());
+        }
+        let Ok(_place) = self.waiting.try_acquire() else { return Err("too many logins at once, try again") };
+        let Ok(mut turn) = self.turn.acquire().await else { return Err(WRONG) };
+        let next = self.throttle.lock().unwrap_or_else(PoisonError::into_inner).turn(Instant::now(), address);
+        match next {
+            _ if self.remembers(user, &digest) => return Ok(()),
+            Turn::Now => {}
+            Turn::Never => return Err("too many wrong passwords from your address, wait a minute"),
+            Turn::At(moment) => {
+                drop(turn);
+                tokio::time::sleep_until(moment).await;
+                let Ok(again) = self.turn.acquire().await else { return Err(WRONG) };
+                turn = again;
+            }
+        }
+        let right = self.verify(tasks, user, password.clone()).await;
+        if right {
+            let until = Instant::now() + REMEMBERED;
+            self.lock().right.insert(user.to_owned(), (digest, until));
+        } else {
+            let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            throttle.failed(Instant::now(), address);
+        }
+        drop(turn);
+        if right { Ok(()) } else { Err(WRONG) }
+    }
+
+    async fn verify(&self, tasks: &Tasks, user: &str, password: Zeroizing<String>) -> bool {
+        let hash = self.lock().users.hash_of(user).cloned();
+        let known = hash.is_some();
+        let hash = hash.unwrap_or_else(PasswordHash::decoy);
+        let right = tasks.blocking("sam_login", move || hash.verify(password.as_bytes())).await;
+        right == Some(true) && known
+    }
+
+    fn digest(&self, user: &str, password: &str) -> [u8; 32] {
+        let length = (user.len() as u64).to_be_bytes();
+        sha256(&[&*self.key, &length, user.as_bytes(), password.as_bytes()])
+    }
+
+    fn remembers(&self, user: &str, digest: &[u8; 32]) -> bool {
+        let state = self.lock();
+        let Some((right, until)) = state.right.get(user) else { return false };
+        *until > Instant::now() && bool::from(right.ct_eq(digest))
+    }
+
+    /// Does what an `AUTH` command says.
+    ///
+    /// # Errors
+    /// What the client is told.
+    pub(super) async fn manage(&self, tasks: &Tasks, request: AuthRequest) -> Result<(), String> {
+        match request {
+            AuthRequest::Enable => self.change(|users| {
+                if users.is_empty() {
+                    return Err("there is no user, so nobody could come in; AUTH ADD one first".to_owned());
+                }
+                users.set_required(true);
+                Ok(())
+            }),
+            AuthRequest::Disable if self.forced => {
+                Err("the configuration of the router asks for passwords; they stay".to_owned())
+            }
+            AuthRequest::Disable => self.change(|users| {
+                users.set_required(false);
+                Ok(())
+            }),
+            AuthRequest::Remove { user } => {
+                self.change(|users| users.remove(&user).map_err(|error| error.to_string()))
+            }
+            AuthRequest::Add { user, password } => {
+                if self.fresh().users.hash_of(&user).is_some() {
+                    return Err(UsersError::Exists.to_string());
+                }
+                let Ok(_place) = self.waiting.try_acquire() else { return Err("try again later".to_owned()) };
+                let turn = self.turn.acquire().await;
+                let name = user.clone();
+                let work = move || users::hash(&name, &password);
+                let hash = tasks.blocking("sam_login", work).await.unwrap_or(Err(UsersError::System));
+                drop(turn);
+                let hash = hash.map_err(|error| error.to_string())?;
+                self.change(|users| users.insert(&user, hash).map_err(|error| error.to_string()))
+            }
+        }
+    }
+
+    /// Changes the users here and on the disk, or neither.
+    fn change(&self, change: impl FnOnce(&mut Users) -> Result<(), String>) -> Result<(), String> {
+        let mut state = self.fresh();
+        let mut users = state.users.clone();
+        change(&mut users)?;
+        if let Some(path) = &self.path
+            && let Err(error) = users.save(path)
+        {
+            // The path is nothing for clients.
+            tracing::error!(%error, "the file of SAM users cannot be written");
+            return Err("the change cannot be stored; the log of the router says why".to_owned());
+        }
+        state.users = users;
+        state.right.clear();
+        state.stamp = self.path.as_ref().and_then(stamp);
+        Ok(())
+    }
+}
+
+impl State {
+    /// Reads the file if it has changed.
+    fn read(&mut self, path: Option<&PathBuf>) -> Result<(), UsersError> {
+        let Some(path) = path else { return Ok(()) };
+        let stamp = stamp(path);
+        if stamp == self.stamp {
+            return Ok(());
+        }
+        // Remembered even if it is damaged, so that it is complained about once.
+        self.stamp = stamp;
+        self.users = Users::load(path)?;
+        self.right.clear();
+        tracing::info!(users = self.users.names().count(), auth = self.users.required(), "SAM users read");
+        Ok(())
+    }
+}
+
+fn stamp(path: &PathBuf) -> Option<Stamp> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&meta);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some(Stamp { modified: meta.modified().ok(), length: meta.len(), inode })
+}
+
+#[cfg(test)]
+mod tests;
