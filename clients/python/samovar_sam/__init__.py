@@ -266,12 +266,10 @@ class Keys:
         """Reads a file that `save` wrote, or a binary key file of i2pd or Java I2P."""
         data = Path(path).read_bytes()
         try:
-            text = data.decode("ascii")
-        except UnicodeDecodeError:
-            text = _encode(data)
-        try:
-            return cls(text)
+            return cls(data.decode("latin-1"))
         except InvalidKey as error:
+            with contextlib.suppress(InvalidKey):
+                return cls(_encode(data))
             raise InvalidKey(error.message, about=str(path)) from None
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -371,7 +369,7 @@ def _line(words: str, fields: Mapping[str, object]) -> str:
 def _shown(line: str) -> str:
     """For the log: without keys and passwords."""
     line = re.sub(r"(PASSWORD|USER)=(\"(\\.|[^\"])*\"|\S*)", r"\1=..", line)
-    return re.sub(r"[A-Za-z0-9~=-]{100,}", lambda found: found[0][:12] + "..", line)
+    return re.sub(r"[A-Za-z0-9~-]{100,}=*", lambda found: found[0][:12] + "..", line)
 
 
 def _port(value: int | None, name: str) -> int | None:
@@ -1129,10 +1127,6 @@ class _Port(asyncio.DatagramProtocol):
         self.writable = asyncio.Event()
         self.writable.set()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
-
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         if addr[0] == self.router and self.receive:     # nobody else may put words into the router's mouth
             self.receive(data)
@@ -1321,6 +1315,7 @@ class _Way:
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
+        protocol.transport = transport
         protocol.router = str(router[0])
         bound = transport.get_extra_info("sockname")
         return cls(protocol, (str(router[0]), int(router[1])), {"PORT": bound[1], "HOST": bound[0]}, queue)
