@@ -16,15 +16,18 @@ STREAM ACCEPT ID=name                  waits for one peer; open another socket f
 STREAM FORWARD ID=name PORT=n          peers are connected to your TCP port n
 NAMING LOOKUP NAME=<ME, x.b32.i2p or x.i2p>
 DEST GENERATE [SIGNATURE_TYPE=7]       new keys, to use as DESTINATION= later
+DATAGRAM SEND, RAW SEND                HELP DATAGRAM tells how datagrams come and go
+SESSION ADD, SESSION REMOVE            HELP PRIMARY tells of several sessions on one destination
 PING [text]                            answered with PONG
 QUIT                                   ends this connection, and the session it made
-HELP SESSION, HELP STREAM, HELP STATUS tell more";
+HELP SESSION, STREAM, DATAGRAM, PRIMARY and STATUS tell more";
 
 const SESSION: &str = "\
 SESSION CREATE STYLE=STREAM ID=name DESTINATION=TRANSIENT|<private key> [options]
+STYLE is STREAM, DATAGRAM, DATAGRAM2, DATAGRAM3, RAW or PRIMARY.
 The session lives as long as this connection. Streams need connections of their own.
 SIGNATURE_TYPE=7             type of new keys, with TRANSIENT
-FROM_PORT=0 TO_PORT=0        default ports of its streams
+FROM_PORT=0 TO_PORT=0        default ports of its streams and datagrams
 inbound.length=3             hops of tunnels towards you, 0-7; outbound.length likewise
 inbound.quantity=2           tunnels towards you, 1-16; outbound.quantity likewise
 inbound.lengthVariance=0     random change of the length, -7 to 7; outbound likewise
@@ -45,11 +48,39 @@ STREAM FORWARD ID=name PORT=n [HOST=your address] [SILENT=false]
   each peer becomes a TCP connection to HOST:PORT that begins with its destination
 SILENT=true leaves out the reply and the destination line";
 
+const DATAGRAM: &str = "\
+SESSION CREATE STYLE=s ID=name DESTINATION=TRANSIENT [PORT=n] [HOST=your address]
+STYLE=DATAGRAM    signed, with the sender's destination; you can answer it
+STYLE=DATAGRAM2   the same, protected against repetition
+STYLE=DATAGRAM3   with the sender's hash, which proves nothing
+STYLE=RAW         bare; PROTOCOL=18 (0-255, not 6 17 19 20), HEADER=false
+With PORT, what arrives is sent to your UDP port, from the one below. HEADER=true puts a line before RAW ones.
+Without PORT it comes on this connection:
+  DATAGRAM RECEIVED DESTINATION=d SIZE=n FROM_PORT=f TO_PORT=t, then n bytes
+  RAW RECEIVED SIZE=n FROM_PORT=f TO_PORT=t PROTOCOL=p, then n bytes
+To send, by UDP to the port one below this one (7655), from the address of this connection:
+  3.3 name <destination> [FROM_PORT=f] [TO_PORT=t] [PROTOCOL=p] [EXPIRES=seconds], LF, the content
+or on this connection:
+  DATAGRAM SEND DESTINATION=d SIZE=n [FROM_PORT=f] [TO_PORT=t], LF, n bytes; RAW SEND likewise
+At most 31744 bytes, RAW 32768. Nothing is answered when a datagram is lost.";
+
+const PRIMARY: &str = "\
+SESSION CREATE STYLE=PRIMARY ID=name DESTINATION=TRANSIENT [tunnel options]
+SESSION ADD STYLE=s ID=sub [PORT=n] [HOST=h] [FROM_PORT=f] [TO_PORT=t] [LISTEN_PORT=p] ...
+  a part of the session with its own ID, for use in STREAM commands and by UDP
+  LISTEN_PORT=FROM_PORT        port it takes; 0 is every port that no other part takes
+  LISTEN_PROTOCOL=PROTOCOL     RAW: protocol it takes; 0 is every one that no other part takes
+  PORT is needed for all but STREAM. No two parts may take the same protocol and port.
+SESSION REMOVE ID=sub          ends a part with its streams
+Both on the connection that made the session.";
+
 /// The help on a topic.
 pub(super) fn text(topic: Option<&str>) -> String {
     page(match topic {
         Some("SESSION") => SESSION,
         Some("STREAM") => STREAM,
+        Some("DATAGRAM" | "DATAGRAM2" | "DATAGRAM3" | "RAW") => DATAGRAM,
+        Some("PRIMARY" | "MASTER") => PRIMARY,
         _ => GENERAL,
     })
 }
@@ -81,16 +112,33 @@ pub(super) fn status(router: &RouterStatus, sessions: &[std::sync::Arc<Entry>], 
 
 fn session_line(entry: &Entry) -> String {
     let age = duration(entry.created.elapsed().as_secs());
+    let (accepts, forwarding) = entry.waiters();
+    let forward = if forwarding { ", forwarding" } else { "" };
+    let forward = format!("{forward}{}", datagram_counts(entry));
+    if let Some(primary) = &entry.primary {
+        let style = entry.style.word();
+        return format!(
+            "subsession {} {style} of {primary} age {age}, {accepts} pending accepts{forward}",
+            entry.id
+        );
+    }
     let head = format!("session {} {} {}", entry.id, entry.style.word(), entry.hash.to_b32_name());
     let Some(session) = entry.session() else {
         return format!("{head} building for {age}");
     };
     let status = session.status();
-    let (accepts, forwarding) = entry.waiters();
-    let forward = if forwarding { ", forwarding" } else { "" };
     format!(
         "{head} age {age}, tunnels {} in {} out, {} streams, {accepts} pending accepts{forward}",
         status.tunnels_in, status.tunnels_out, status.streams
+    )
+}
+
+fn datagram_counts(entry: &Entry) -> String {
+    let Some(datagrams) = entry.datagrams() else { return String::new() };
+    let counts = datagrams.counts();
+    format!(
+        ", datagrams {} out {} in, dropped {} out {} in",
+        counts.sent, counts.received, counts.send_dropped, counts.receive_dropped
     )
 }
 

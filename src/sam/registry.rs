@@ -14,7 +14,7 @@ use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backend::{Boxed, Failure, Incoming, SamDatagrams, SamSession};
+use super::backend::{Boxed, Failure, Incoming, SamDatagrams, SamListener, SamSession};
 use super::datagram::Defaults;
 use super::options::{CreateRequest, Style};
 use super::reply::ResultCode;
@@ -89,10 +89,27 @@ impl Registry {
                 self.limits.per_address
             )));
         }
-        let entry = Arc::new(Entry::new(request, hash, client));
+        let entry = Arc::new(Entry::new(request, hash, client, CancellationToken::new()));
         inner.sessions.insert(request.id.clone(), entry.clone());
         inner.destinations.insert(hash, client);
-        Ok(Reservation { registry: self.clone(), entry })
+        Ok(Reservation { registry: self.clone(), entry, destination: true })
+    }
+
+    /// Takes an ID for a subsession. It ends with the primary session at the latest.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        request: &CreateRequest,
+        primary: &Entry,
+    ) -> Result<Reservation, Conflict> {
+        let mut inner = self.lock();
+        if inner.sessions.contains_key(&request.id) {
+            return Err(Conflict::Id);
+        }
+        let mut entry = Entry::new(request, primary.hash, primary.client, primary.ended.child_token());
+        entry.primary = Some(primary.id.clone());
+        let entry = Arc::new(entry);
+        inner.sessions.insert(request.id.clone(), entry.clone());
+        Ok(Reservation { registry: self.clone(), entry, destination: false })
     }
 
     /// Resolves when something becomes free after this call.
@@ -129,10 +146,11 @@ impl Registry {
     }
 }
 
-/// The claim on an ID and a destination; ends when it is dropped.
+/// The claim on an ID, and for a session of its own on a destination; ends when it is dropped.
 pub(super) struct Reservation {
     registry: Arc<Registry>,
     pub(super) entry: Arc<Entry>,
+    destination: bool,
 }
 
 impl Reservation {
@@ -151,7 +169,9 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.free_id();
-        self.registry.lock().destinations.remove(&self.entry.hash);
+        if self.destination {
+            self.registry.lock().destinations.remove(&self.entry.hash);
+        }
         self.registry.freed.notify_waiters();
     }
 }
@@ -163,6 +183,8 @@ type Accepting = Boxed<'static, Result<Incoming, Failure>>;
 pub(super) struct Entry {
     pub(super) id: String,
     pub(super) style: Style,
+    /// The ID of the session that it is a part of.
+    pub(super) primary: Option<String>,
     pub(super) hash: DestHash,
     /// Whose session it is.
     pub(super) client: IpAddr,
@@ -176,6 +198,8 @@ pub(super) struct Entry {
     session: OnceLock<Arc<dyn SamSession>>,
     /// The way in and out for its datagrams, while it lives.
     datagrams: Mutex<Option<Arc<dyn SamDatagrams>>>,
+    /// Where a subsession's streams come from, while it lives; others take those of the session.
+    listener: Mutex<Option<Arc<dyn SamListener>>>,
     /// Those who wait for peers queue up here, first come first served. Whoever has the turn drives the router's
     /// accept, which outlives a turn that is given up, so that no peer is lost between two of them.
     turn: tokio::sync::Mutex<Option<Accepting>>,
@@ -193,10 +217,11 @@ struct Waiting {
 }
 
 impl Entry {
-    fn new(request: &CreateRequest, hash: DestHash, client: IpAddr) -> Self {
+    fn new(request: &CreateRequest, hash: DestHash, client: IpAddr, ended: CancellationToken) -> Self {
         Self {
             id: request.id.clone(),
             style: request.style,
+            primary: None,
             hash,
             client,
             from_port: request.from_port,
@@ -204,9 +229,10 @@ impl Entry {
             protocol: request.datagrams.protocol,
             connect_timeout_ms: request.connect_timeout_ms,
             created: Instant::now(),
-            ended: CancellationToken::new(),
+            ended,
             session: OnceLock::new(),
             datagrams: Mutex::default(),
+            listener: Mutex::default(),
             turn: tokio::sync::Mutex::new(None),
             waiting: Mutex::new(Waiting::default()),
             returned: Notify::new(),
@@ -238,10 +264,34 @@ impl Entry {
         Defaults { style, from_port: self.from_port, to_port: self.to_port, protocol }
     }
 
+    /// Gives a subsession the streams to its port.
+    pub(super) fn set_listener(&self, listener: Arc<dyn SamListener>) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+    }
+
     /// Ends it for its clients and lets go of what it holds of the router.
     fn end(&self) {
         self.ended.cancel();
         *self.datagrams.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.lock().peers.clear();
+    }
+
+    /// Waits until nobody who waited for peers holds on to the router's accept, once it has ended.
+    pub(super) async fn release(&self) {
+        *self.turn.lock().await = None;
+    }
+
+    /// The router's next accept.
+    fn accept(&self, session: &Arc<dyn SamSession>) -> Accepting {
+        if self.primary.is_none() {
+            return session.accept();
+        }
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        match listener.as_ref() {
+            Some(listener) => listener.accept(),
+            None => Box::pin(std::future::pending()),
+        }
     }
 
     /// The router's session, once it stands.
@@ -300,13 +350,17 @@ impl Waiter {
         let session = entry.session().ok_or_else(closed)?;
         let mut turn = entry.turn.lock().await;
         loop {
+            if entry.ended.is_cancelled() {
+                *turn = None;
+                return Err(closed());
+            }
             if let Some(incoming) = entry.take_returned() {
                 return Ok(incoming);
             }
             tokio::select! { biased;
-                () = entry.ended.cancelled() => return Err(closed()),
+                () = entry.ended.cancelled() => {}
                 () = entry.returned.notified() => {}
-                result = turn.get_or_insert_with(|| session.accept()) => {
+                result = turn.get_or_insert_with(|| entry.accept(session)) => {
                     *turn = None;
                     return result;
                 }

@@ -80,6 +80,8 @@ pub struct Limits {
     pub session_burst: u32,
     /// Time per session created beyond the burst. Default 500 ms.
     pub session_interval: Duration,
+    /// Subsessions of one PRIMARY session. Default 64.
+    pub subsessions: usize,
     /// Pending accepts of one session. Default 512.
     pub accepts: usize,
     /// Time for `HELLO`. Default 60 s, because people type it.
@@ -109,6 +111,7 @@ impl Default for Limits {
             sessions_per_address: 32,
             session_burst: 10,
             session_interval: Duration::from_millis(500),
+            subsessions: 64,
             accepts: 512,
             hello_timeout: Duration::from_secs(60),
             command_timeout: Duration::from_secs(60),

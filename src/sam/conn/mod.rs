@@ -7,6 +7,7 @@
 mod auth;
 mod datagram;
 mod link;
+mod primary;
 mod session;
 mod stream;
 mod utility;
@@ -57,6 +58,8 @@ struct Owned {
     reservation: Reservation,
     /// Resolves when nothing delivers datagrams any more.
     delivery: Option<oneshot::Receiver<()>>,
+    /// Its subsessions, if it is a primary one.
+    subs: Vec<primary::Sub>,
 }
 
 /// One client.
@@ -234,10 +237,8 @@ impl Conn {
                 self.answer(reply::error(&Domain::Hello, "HELLO was said before; the version stays")).await
             }
             Command::SessionCreate(params) => self.create(params).await,
-            Command::SessionAdd(_) | Command::SessionRemove(_) => {
-                let message = "SESSION ADD and REMOVE need a PRIMARY session, which is not supported yet";
-                self.answer(reply::error(&Domain::Session, message)).await
-            }
+            Command::SessionAdd(params) => Box::pin(self.add(params)).await,
+            Command::SessionRemove(params) => Box::pin(self.remove(params)).await,
             Command::Connect(request) => Box::pin(self.connect(request)).await,
             Command::Accept(request) => Box::pin(self.accept(request)).await,
             Command::Forward(request) => Box::pin(self.forward(request)).await,
@@ -324,6 +325,9 @@ impl Conn {
         if let Some(owned) = &mut owned {
             owned.reservation.free_id();
             owned.session.close();
+            for sub in owned.subs.drain(..) {
+                sub.end().await;
+            }
             if let Some(delivery) = owned.delivery.take() {
                 // Its end lets the socket be closed in order.
                 let _ = tokio::time::timeout(RELEASE_TIMEOUT, delivery).await;

@@ -69,7 +69,7 @@ impl Conn {
                 };
                 self.shared.metrics.sessions_opened.inc();
                 tracing::info!(session = %request.id, b32 = %session.destination().b32(), "SAM session open");
-                self.owned = Some(Owned { session, reservation, delivery: None });
+                self.owned = Some(Owned { session, reservation, delivery: None, subs: Vec::new() });
                 let flow = self.answer(reply::session_ok(&text)).await?;
                 // Not before the answer, which a datagram must not overtake.
                 if let Some(owned) = &mut self.owned {
@@ -96,9 +96,6 @@ impl Conn {
             )));
         }
         let request = CreateRequest::new(params).map_err(error)?;
-        if request.style == Style::Primary {
-            return Err(error("STYLE=PRIMARY is not supported yet".to_owned()));
-        }
         let keys = match params.filled("DESTINATION") {
             None | Some("TRANSIENT") => self.new_keys(request.signature_type.as_deref())?,
             Some(text) => {

@@ -6,9 +6,11 @@
 //! Spec: SAMv3 `SESSION CREATE`, I2CP "Client Options".
 
 mod datagrams;
+mod subsession;
 
 pub use datagrams::DatagramOptions;
-pub(super) use datagrams::raw_protocol;
+pub(super) use datagrams::{PROTOCOL_RAW, raw_protocol};
+pub use subsession::AddRequest;
 
 use super::command::{connect_timeout_ms, port};
 use super::keys::PrivateKeys;
@@ -99,23 +101,20 @@ impl CreateRequest {
     /// # Errors
     /// The text for `MESSAGE`.
     pub fn new(params: &Params) -> Result<Self, String> {
-        let style = match params.filled("STYLE") {
-            None => return Err("No SESSION STYLE specified, e.g. STYLE=STREAM".to_owned()),
-            Some(word) => {
-                Style::from_word(word).ok_or_else(|| format!("Unrecognized SESSION STYLE {word}"))?
-            }
-        };
-        let id = params.filled("ID").ok_or("ID not specified")?;
-        if id.len() > ID_MAX || id.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(format!("ID must have 1 to {ID_MAX} characters without blanks"));
-        }
+        let style = style(params)?;
+        let id = id(params)?;
         if params.filled("DESTINATION").is_none() {
             return Err("DESTINATION not specified; TRANSIENT makes new keys".to_owned());
         }
+        Self::of(style, id, params)
+    }
+
+    /// What sessions and subsessions have in common.
+    fn of(style: Style, id: String, params: &Params) -> Result<Self, String> {
         let datagrams = DatagramOptions::new(style, params)?;
         Ok(Self {
             style,
-            id: id.to_owned(),
+            id,
             signature_type: params.filled("SIGNATURE_TYPE").map(str::to_owned),
             from_port: port(params, "FROM_PORT")?.unwrap_or(0),
             to_port: port(params, "TO_PORT")?.unwrap_or(0),
@@ -123,6 +122,21 @@ impl CreateRequest {
             datagrams,
         })
     }
+}
+
+fn style(params: &Params) -> Result<Style, String> {
+    match params.filled("STYLE") {
+        None => Err("No SESSION STYLE specified, e.g. STYLE=STREAM".to_owned()),
+        Some(word) => Style::from_word(word).ok_or_else(|| format!("Unrecognized SESSION STYLE {word}")),
+    }
+}
+
+fn id(params: &Params) -> Result<String, String> {
+    let id = params.filled("ID").ok_or("ID not specified")?;
+    if id.len() > ID_MAX || id.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("ID must have 1 to {ID_MAX} characters without blanks"));
+    }
+    Ok(id.to_owned())
 }
 
 /// Everything the router needs to know to open a session.
@@ -149,13 +163,16 @@ pub struct SessionConfig {
 impl SessionConfig {
     /// Reads the router's options of a `SESSION CREATE` line.
     pub fn new(name: &str, style: Style, keys: PrivateKeys, params: &Params) -> Self {
+        let mut lease_set = LeaseSetOptions::new(params);
+        // Its subsessions are to be found, whatever they are.
+        lease_set.publish |= style == Style::Primary;
         Self {
             name: name.to_owned(),
             style,
             keys,
             inbound: TunnelOptions::new(params, "inbound"),
             outbound: TunnelOptions::new(params, "outbound"),
-            lease_set: LeaseSetOptions::new(params),
+            lease_set,
             streaming: StreamingOptions::new(params),
             idle: IdleOptions::new(params),
         }

@@ -144,6 +144,41 @@ pub(super) fn session_ok(private_key: &str) -> String {
     format!("SESSION STATUS RESULT=OK DESTINATION={private_key}\n")
 }
 
+/// `SESSION STATUS RESULT=OK ID=<id> MESSAGE="ADD <id>"`: clients tell subsessions from sessions by the ID.
+pub(super) fn subsession_ok(id: &str, verb: &str) -> String {
+    format!("SESSION STATUS RESULT=OK{} MESSAGE=\"{verb} {}\"\n", id_word(id), clean(id))
+}
+
+/// `SESSION STATUS RESULT=<code> ID=<id> MESSAGE="..."`; `DUPLICATED_ID` stands alone, as everywhere.
+pub(super) fn subsession_error(code: ResultCode, id: Option<&str>, message: &str) -> String {
+    if code == ResultCode::DuplicatedId {
+        return status(&Domain::Session, code, "");
+    }
+    let id = id.map(id_word).unwrap_or_default();
+    let mut line = format!("SESSION STATUS RESULT={}{id}", ResultCode::I2pError.word());
+    push_message(&mut line, &Domain::Session, ResultCode::I2pError, message);
+    line.push('\n');
+    line
+}
+
+/// ` ID=<id>`, with quotes only around IDs that need them: many parsers know just one quoted value.
+fn id_word(id: &str) -> String {
+    const SHOWN: usize = 255;
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '\\');
+    if !id.contains(odd) {
+        return format!(" ID={}", id.chars().take(SHOWN).collect::<String>());
+    }
+    let mut word = " ID=\"".to_owned();
+    for c in id.chars().filter(|c| !c.is_control()).take(SHOWN) {
+        if matches!(c, '"' | '\\') {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word.push('"');
+    word
+}
+
 /// `STREAM STATUS RESULT=OK`
 pub(super) fn stream_ok() -> String {
     "STREAM STATUS RESULT=OK\n".to_owned()

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::stand_in::{Network, StandIn};
 use crate::base::Tasks;
@@ -132,6 +132,48 @@ impl Client {
     /// Closes with a reset.
     pub(super) fn abort(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+/// A UDP socket of a client's.
+pub(super) struct Udp(pub(super) UdpSocket);
+
+impl Udp {
+    pub(super) async fn open() -> Self {
+        Self(UdpSocket::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    pub(super) async fn send(&self, bridge: &Bridge, bytes: impl AsRef<[u8]>) {
+        self.0.send_to(bytes.as_ref(), bridge.server.udp_address().unwrap()).await.unwrap();
+    }
+
+    pub(super) async fn next(&self) -> (Vec<u8>, SocketAddr) {
+        let mut buffer = vec![0; 70_000];
+        let next = self.0.recv_from(&mut buffer);
+        let (count, from) =
+            tokio::time::timeout(Duration::from_secs(10), next).await.expect("nothing came").unwrap();
+        buffer.truncate(count);
+        (buffer, from)
+    }
+
+    pub(super) async fn text(&self) -> String {
+        String::from_utf8(self.next().await.0).unwrap()
+    }
+}
+
+impl Bridge {
+    /// A client with a session of any style, and the session's destination.
+    pub(super) async fn open(&self, version: &str, style: &str, id: &str, rest: &str) -> (Client, String) {
+        let mut client = self.client(version).await;
+        let line = format!("SESSION CREATE STYLE={style} ID={id} DESTINATION=TRANSIENT {rest}");
+        let reply = client.ask(&line).await;
+        assert!(reply.starts_with("SESSION STATUS RESULT=OK DESTINATION="), "{reply}");
+        let reply = client.ask("NAMING LOOKUP NAME=ME").await;
+        (client, reply.strip_prefix("NAMING REPLY RESULT=OK NAME=ME VALUE=").unwrap().to_owned())
     }
 }
 

@@ -1,54 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Datagrams by UDP and on the control socket.
 
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use tokio::net::UdpSocket;
 
-use super::client::{Bridge, Client, until};
-
-/// A UDP socket of a client's.
-struct Udp(UdpSocket);
-
-impl Udp {
-    async fn open() -> Self {
-        Self(UdpSocket::bind("127.0.0.1:0").await.unwrap())
-    }
-
-    fn port(&self) -> u16 {
-        self.0.local_addr().unwrap().port()
-    }
-
-    async fn send(&self, bridge: &Bridge, bytes: impl AsRef<[u8]>) {
-        self.0.send_to(bytes.as_ref(), bridge.server.udp_address().unwrap()).await.unwrap();
-    }
-
-    async fn next(&self) -> (Vec<u8>, SocketAddr) {
-        let mut buffer = vec![0; 70_000];
-        let next = self.0.recv_from(&mut buffer);
-        let (count, from) =
-            tokio::time::timeout(Duration::from_secs(10), next).await.expect("nothing came").unwrap();
-        buffer.truncate(count);
-        (buffer, from)
-    }
-
-    async fn text(&self) -> String {
-        String::from_utf8(self.next().await.0).unwrap()
-    }
-}
-
-impl Bridge {
-    /// A client with a session of any style, and the session's destination.
-    async fn open(&self, version: &str, style: &str, id: &str, rest: &str) -> (Client, String) {
-        let mut client = self.client(version).await;
-        let line = format!("SESSION CREATE STYLE={style} ID={id} DESTINATION=TRANSIENT {rest}");
-        let reply = client.ask(&line).await;
-        assert!(reply.starts_with("SESSION STATUS RESULT=OK DESTINATION="), "{reply}");
-        let reply = client.ask("NAMING LOOKUP NAME=ME").await;
-        (client, reply.strip_prefix("NAMING REPLY RESULT=OK NAME=ME VALUE=").unwrap().to_owned())
-    }
-}
+use super::client::{Bridge, Udp, until};
 
 #[tokio::test]
 async fn every_style_crosses_by_udp_in_both_directions() {

@@ -5,6 +5,7 @@ mod auth;
 mod client;
 mod datagrams;
 mod limits;
+mod primary;
 mod segments;
 #[path = "../../../sam-tests/stand_in.rs"]
 #[allow(unreachable_pub, missing_docs, dead_code, reason = "shared with the integration tests")]
