@@ -9,10 +9,10 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit lint fmt doc interop bench soak clients clients-third clients-quick clients-python
+.PHONY: help build demo run devnet test unit lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the optimised command, target/release/samovar
 	$(CARGO) build --release --locked --bin samovar
@@ -55,6 +55,16 @@ clients-quick: build ## the quick ones among clients-third
 
 clients-python: build ## our Python client and the tools, in a private network (ARGS="-k WORD")
 	python3 clients/python/tests/run.py $(SAMOVAR) $(ARGS)
+
+sam-check: $(if $(SAM),,build) ## the SAM conformance kit: against SAM=host:port [SAM2=host:port], or against our own devnet (ARGS="--only WORD")
+ifdef SAM
+	python3 -B sam-tests/conformance --sam $(SAM) $(if $(SAM2),--sam2 $(SAM2)) $(ARGS)
+else
+	sam-tests/sam_check.py ours $(ARGS)
+endif
+
+sam-check-i2pd: ## the same against i2pd on a private network
+	sam-tests/interop.sh sam_check.py i2pd $(ARGS)
 
 bench: build ## speed and memory beside i2pd, as one table (ARGS="--quick")
 	sam-tests/interop.sh bench.py $(ARGS)
