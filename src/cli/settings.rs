@@ -61,6 +61,11 @@ pub(super) struct Settings {
     pub(super) log: Option<String>,
     pub(super) sam_unix: Option<Switch<PathBuf>>,
     pub(super) sam_unix_users: Option<Vec<u32>>,
+    pub(super) sam_auth: Option<bool>,
+    pub(super) sam_tls: Option<Switch<SocketAddr>>,
+    pub(super) sam_tls_cert: Option<PathBuf>,
+    pub(super) sam_tls_key: Option<PathBuf>,
+    pub(super) sam_forward_certs: Option<Vec<PathBuf>>,
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -15,7 +15,8 @@ pub const USERS_FILE: &str = "sam-users";
 /// Opens the bridge if the configuration asks for one.
 pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     let config = &router.inner.config;
-    if config.sam.is_none() && config.sam_access.unix.is_none() {
+    let access = &config.sam_access;
+    if config.sam.is_none() && access.tls.is_none() && access.unix.is_none() {
         return Ok(());
     }
     let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
@@ -26,7 +27,10 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
         let _ = router.inner.sam.set(address);
         tracing::info!(%address, "SAM ready");
     }
-    if let Some(path) = &config.sam_access.unix {
+    if let Some(address) = server.tls_address() {
+        tracing::info!(%address, "SAM ready over TLS");
+    }
+    if let Some(path) = &access.unix {
         tracing::info!(path = %path.display(), "SAM ready on the Unix socket");
     }
     Ok(())
@@ -37,6 +41,10 @@ fn sam_config(config: &RouterConfig) -> SamConfig {
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
     sam.users = config.data_dir.as_ref().map(|dir| dir.join(USERS_FILE));
     sam.auth = access.auth;
+    sam.forward_certs = access.forward_certs.clone();
+    if let (Some(address), Some(cert), Some(key)) = (access.tls, &access.tls_cert, &access.tls_key) {
+        sam.tls = Some(sam::TlsAddress { address, cert: cert.clone(), key: key.clone() });
+    }
     #[cfg(unix)]
     if let Some(path) = &access.unix {
         sam.unix = Some(sam::UnixSocket { path: path.clone(), users: access.unix_users.clone() });
@@ -53,7 +61,8 @@ fn start_error(config: &RouterConfig, error: SamError) -> StartError {
                 "{address} can be reached by other machines, which needs passwords: add a user with `samovar sam-users \
                  add NAME` and set sam-auth, or take an address of this machine alone, as 127.0.0.1"
             );
-            return ConfigError::new("sam", problem).into();
+            let key = if Some(address) == config.sam { "sam" } else { "sam-tls" };
+            return ConfigError::new(key, problem).into();
         }
         SamError::NoUsers => {
             let problem = "there is no user yet; add one with `samovar sam-users add NAME`";
@@ -61,11 +70,16 @@ fn start_error(config: &RouterConfig, error: SamError) -> StartError {
         }
         SamError::Users(UsersError::File(path, problem)) => return StorageError::new(&path, problem).into(),
         SamError::Users(error) => return ConfigError::new("sam-auth", error.to_string()).into(),
+        SamError::Tls(path, problem) => return StorageError::new(&path, problem).into(),
         SamError::Unix(path, problem) => {
             return ConfigError::new("sam-unix", format!("{} {problem}", path.display())).into();
         }
     };
     let problem = super::assembly::listen_problem(&error);
-    let key = if Some(address) == config.sam { "sam" } else { "sam-udp" };
+    let key = match Some(address) {
+        at if at == config.sam => "sam",
+        at if at == config.sam_access.tls => "sam-tls",
+        _ => "sam-udp",
+    };
     StartError::Listen { key, address, problem: format!("{problem}; choose another with --{key}") }
 }

@@ -10,11 +10,13 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use super::conn;
 use super::reply::{self, Domain};
 use super::server::Shared;
 use super::socket::{Origin, Socket};
+use super::tls;
 #[cfg(unix)]
 use super::unix::UnixDoor;
 
@@ -27,6 +29,8 @@ pub(super) const REFUSALS_MAX: usize = 32;
 pub(super) enum Door {
     /// Plain TCP.
     Tcp(TcpListener),
+    /// TLS over TCP.
+    Tls(TcpListener, TlsAcceptor),
     /// The Unix-domain socket.
     #[cfg(unix)]
     Unix(UnixDoor),
@@ -35,6 +39,7 @@ pub(super) enum Door {
 /// A client at the door, who is not in yet.
 enum Caller {
     Tcp(TcpStream, SocketAddr),
+    Tls(TcpStream, SocketAddr, TlsAcceptor),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
 }
@@ -44,6 +49,10 @@ impl Door {
         match self {
             Self::Tcp(listener) => {
                 listener.accept().await.map(|(stream, address)| Caller::Tcp(stream, address))
+            }
+            Self::Tls(listener, acceptor) => {
+                let (stream, address) = listener.accept().await?;
+                Ok(Caller::Tls(stream, address, acceptor.clone()))
             }
             #[cfg(unix)]
             Self::Unix(door) => door.accept().await.map(Caller::Unix),
@@ -90,7 +99,9 @@ impl Door {
             return;
         };
         shared.tasks.spawn("sam_conn", async move {
-            conn::run(caller.enter(), origin, seat.shared.clone()).await;
+            if let Some(socket) = caller.enter().await {
+                conn::run(socket, origin, seat.shared.clone()).await;
+            }
             drop(seat);
         });
     }
@@ -98,7 +109,7 @@ impl Door {
     /// Who calls, or why that one is not let in.
     fn judge(&self, caller: &Caller) -> Result<Origin, String> {
         match (self, caller) {
-            (_, Caller::Tcp(_, address)) => Ok(Origin::Net(*address)),
+            (_, Caller::Tcp(_, address) | Caller::Tls(_, address, _)) => Ok(Origin::Net(*address)),
             #[cfg(unix)]
             (Self::Unix(door), Caller::Unix(stream)) => door.judge(stream),
             #[cfg(unix)]
@@ -115,7 +126,11 @@ impl Caller {
         };
         shared.tasks.spawn("sam_refuse", async move {
             self.dismiss(&message);
-            self.enter().close().await;
+            if !matches!(self, Self::Tls(..))
+                && let Some(socket) = self.enter().await
+            {
+                socket.close().await;
+            }
             drop(permit);
         });
     }
@@ -125,19 +140,25 @@ impl Caller {
         let line = reply::error(&Domain::Hello, message);
         let _ = match self {
             Self::Tcp(stream, _) => stream.try_write(line.as_bytes()),
+            // A line in the clear would only be taken for a broken handshake.
+            Self::Tls(..) => return,
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_write(line.as_bytes()),
         };
     }
 
-    fn enter(self) -> Socket {
+    async fn enter(self) -> Option<Socket> {
         match self {
             Self::Tcp(stream, _) => {
                 prepare(&stream);
-                Socket::from(stream)
+                Some(Socket::from(stream))
+            }
+            Self::Tls(stream, _, acceptor) => {
+                prepare(&stream);
+                Box::pin(tls::accept(acceptor, stream)).await
             }
             #[cfg(unix)]
-            Self::Unix(stream) => Socket::Unix(stream),
+            Self::Unix(stream) => Some(Socket::Unix(stream)),
         }
     }
 }

@@ -23,6 +23,7 @@ mod registry;
 mod reply;
 mod server;
 mod socket;
+mod tls;
 #[cfg(unix)]
 mod unix;
 
@@ -42,6 +43,7 @@ pub use options::{
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};
+pub use tls::TlsAddress;
 #[cfg(unix)]
 pub use unix::UnixSocket;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsConnector;
 
 use super::access::{Access, UsersError};
 use super::backend::Backend;
@@ -19,6 +20,7 @@ use super::datagram;
 use super::listen::{Door, REFUSALS_MAX};
 use super::naming::LookupCache;
 use super::registry::{Registry, SessionLimits};
+use super::tls::{self, TlsAddress};
 #[cfg(unix)]
 use super::unix::{UnixDoor, UnixSocket};
 use crate::base::Tasks;
@@ -31,6 +33,11 @@ pub struct SamConfig {
     pub address: Option<SocketAddr>,
     /// UDP address for datagrams; `None` is the TCP address with the port one lower.
     pub udp: Option<SocketAddr>,
+    /// A TLS address as well. Default none.
+    pub tls: Option<TlsAddress>,
+    /// Certificates (PEM) that servers of `STREAM FORWARD SSL=true` may show: theirs, or of authorities. Empty
+    /// (default): any certificate is taken.
+    pub forward_certs: Vec<PathBuf>,
     /// A Unix-domain socket as well. Default none.
     #[cfg(unix)]
     pub unix: Option<UnixSocket>,
@@ -48,6 +55,8 @@ impl Default for SamConfig {
         Self {
             address: Some(SocketAddr::from(([127, 0, 0, 1], 7656))),
             udp: None,
+            tls: None,
+            forward_certs: Vec::new(),
             #[cfg(unix)]
             unix: None,
             users: None,
@@ -191,6 +200,8 @@ pub enum SamError {
     Bind(SocketAddr, io::Error),
     /// The Unix-domain socket cannot be made.
     Unix(PathBuf, String),
+    /// A file of TLS cannot be used.
+    Tls(PathBuf, String),
 }
 
 impl fmt::Display for SamError {
@@ -206,6 +217,7 @@ impl fmt::Display for SamError {
             ),
             Self::Users(error) => write!(f, "the users of SAM: {error}"),
             Self::Bind(address, error) => write!(f, "SAM cannot listen at {address}: {error}"),
+            Self::Tls(path, problem) => write!(f, "TLS of SAM: {} {problem}", path.display()),
             Self::Unix(path, problem) => write!(f, "the SAM socket {} {problem}", path.display()),
         }
     }
@@ -221,6 +233,8 @@ pub(super) struct Shared {
     pub(super) lookups: LookupCache,
     pub(super) tasks: Tasks,
     pub(super) access: Access,
+    /// How servers of `FORWARD SSL=true` are called.
+    pub(super) forward_tls: TlsConnector,
     pub(super) metrics: SamMetrics,
     /// The datagram port, if it could be bound.
     pub(super) udp: Option<Arc<UdpSocket>>,
@@ -238,6 +252,7 @@ pub(super) struct Shared {
 pub struct SamServer {
     shared: Arc<Shared>,
     address: Option<SocketAddr>,
+    tls: Option<SocketAddr>,
     udp: Option<SocketAddr>,
 }
 
@@ -262,6 +277,14 @@ impl SamServer {
         let (tcp, udp) = listen(&config).await?;
         let address = tcp.as_ref().and_then(|listener| listener.local_addr().ok());
         doors.extend(tcp.map(Door::Tcp));
+        let mut tls_address = None;
+        if let Some(asked) = &config.tls {
+            let acceptor = tls::acceptor(asked)?;
+            let failed = |error| SamError::Bind(asked.address, error);
+            let listener = TcpListener::bind(asked.address).await.map_err(failed)?;
+            tls_address = listener.local_addr().ok();
+            doors.push(Door::Tls(listener, acceptor));
+        }
         #[cfg(unix)]
         if let Some(socket) = &config.unix {
             doors.push(Door::Unix(UnixDoor::open(socket)?));
@@ -276,6 +299,7 @@ impl SamServer {
             lookups: LookupCache::default(),
             tasks: tasks.clone(),
             access,
+            forward_tls: tls::connector(&config.forward_certs)?,
             metrics: SamMetrics::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             udp: udp.clone(),
@@ -289,12 +313,17 @@ impl SamServer {
         for door in doors {
             tasks.spawn("sam_accept", door.serve(shared.clone()));
         }
-        Ok(Self { shared, address, udp: udp_address })
+        Ok(Self { shared, address, tls: tls_address, udp: udp_address })
     }
 
     /// Where it listens for plain TCP, with the port the system chose for 0.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls
     }
 
     /// The UDP port, if it could be bound.
@@ -320,7 +349,9 @@ impl SamServer {
 
 /// Who may come in, and whether that is enough for where the bridge listens.
 fn admission(config: &SamConfig) -> Result<Access, SamError> {
-    let exposed = config.address.filter(|address| !address.ip().is_loopback());
+    let beyond = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
+    let plain = beyond(config.address);
+    let exposed = plain.or(beyond(config.tls.as_ref().map(|tls| tls.address)));
     let mut access = Access::new(config.users.clone(), config.auth).map_err(SamError::Users)?;
     match exposed {
         Some(address) if !access.required() || !access.has_users() => return Err(SamError::Exposed(address)),
@@ -329,10 +360,11 @@ fn admission(config: &SamConfig) -> Result<Access, SamError> {
         None if config.auth && !access.has_users() => return Err(SamError::NoUsers),
         None => {}
     }
-    if let Some(address) = exposed {
+    if let Some(address) = plain {
         tracing::warn!(
             %address,
-            "SAM is open to other machines, and passwords and private keys cross the network in the clear"
+            "SAM is open to other machines, and passwords and private keys cross the network in the clear; --sam-tls \
+             encrypts them"
         );
     }
     Ok(access)

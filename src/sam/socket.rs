@@ -21,7 +21,6 @@ use tokio::net::UnixStream;
 /// Bytes taken by one read of lines.
 const READ_MAX: usize = 4096;
 
-#[allow(dead_code, reason = "the listener for TLS comes next")]
 /// A connection with a client, or with a server of a client's.
 pub(super) enum Socket {
     /// Plain TCP.

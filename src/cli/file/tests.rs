@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 23, "{live}");
+    assert_eq!(live.lines().count(), 27, "{live}");
     let explicit = configured(&live);
     assert_eq!(explicit.validate(), Ok(()));
     assert_eq!(explicit.sam_udp_addr(), defaults.sam_udp_addr());
@@ -53,11 +53,20 @@ fn every_setting_arrives() {
         log = "debug"
         sam-unix = "/s"
         sam-unix-users = [7]
+        sam-auth = true
+        sam-tls = "127.0.0.1:9"
+        sam-tls-cert = "/c"
+        sam-tls-key = "/k"
+        sam-forward-certs = ["/f"]
         "#,
     );
     assert_eq!(config.data_dir, Some("/x".into()));
     let access = &config.sam_access;
     assert_eq!((access.unix.clone(), access.unix_users.clone()), (Some("/s".into()), vec![7]));
+    assert!(access.auth);
+    assert_eq!(access.tls, Some("127.0.0.1:9".parse().unwrap()));
+    assert_eq!((access.tls_cert.clone(), access.tls_key.clone()), (Some("/c".into()), Some("/k".into())));
+    assert_eq!(access.forward_certs, [std::path::PathBuf::from("/f")]);
     assert_eq!(config.sam, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(config.sam_udp, Some("127.0.0.1:2".parse().unwrap()));
     assert_eq!((config.host.len(), config.port, config.bind.len(), config.net_id), (2, 3, 1, 77));

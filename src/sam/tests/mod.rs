@@ -11,6 +11,7 @@ mod segments;
 #[allow(unreachable_pub, missing_docs, dead_code, reason = "shared with the integration tests")]
 mod stand_in;
 mod streams;
+mod tls;
 #[cfg(unix)]
 mod unix;
 
