@@ -112,7 +112,7 @@ class Peer:
                 self.trouble.append(f"{now - self.start:.1f} s {alert.what()}: {alert.message()}")
         if self.again and now > self.again:
             self.again = None
-            self.handle.force_reannounce()
+            self.handle.force_reannounce(0, -1, self.lt.torrent_handle.ignore_min_interval)
         for peer in self.handle.get_peer_info():
             if not peer.flags & lt.peer_info.i2p_socket:
                 raise AssertionError(f"{self.name} has a peer that is not on I2P: {peer.ip}")
