@@ -12,6 +12,7 @@ import sys
 import harness
 import swarm
 import with_i2plib
+import with_i2psam
 from harness import MIB
 
 # (name, in the quick run too, test)
@@ -19,7 +20,7 @@ TESTS = [
     ("libtorrent-quick", True, lambda net: swarm.swarm(net, 8 * MIB, hops=1, limit=90)),
     ("libtorrent-1-hop", False, lambda net: swarm.swarm(net, 64 * MIB, hops=1)),
     ("libtorrent-3-hops", False, lambda net: swarm.swarm(net, 64 * MIB, hops=3)),
-    *((name, True, test) for name, test in with_i2plib.TESTS),
+    *((name, True, test) for name, test in with_i2plib.TESTS + with_i2psam.TESTS),
 ]
 
 
