@@ -6,7 +6,7 @@
 //! with its hands full: what the plane does not take at once waits in [`Control::to_plane`], orders before messages
 //! for others when that grows too long.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,6 +161,9 @@ pub(crate) struct Control {
     next_pool: u32,
     held: Map<RouterHash, (Mono, Vec<I2np>, transport::Class)>,
     to_plane: VecDeque<Order>,
+    /// States of pools that their owners learn once the plane has all orders of [`Self::to_plane`]: nobody may send
+    /// through a tunnel before the plane has it.
+    pool_states: BTreeMap<PoolId, Arc<PoolState>>,
     status: StatusBoard,
     metrics: Arc<ControlMetrics>,
 }
@@ -193,6 +196,7 @@ impl Control {
             next_pool: 0,
             held: map(rng),
             to_plane: VecDeque::new(),
+            pool_states: BTreeMap::new(),
             status,
             metrics: Arc::default(),
         }
@@ -215,6 +219,9 @@ impl Control {
         self.publish_self(w.clock.now(), &w);
         loop {
             self.settle(w.clock.now(), &w);
+            if self.to_plane.is_empty() {
+                self.tell_owners();
+            }
             let wake = self.poll_timeout();
             tokio::select! { biased;
                 () = w.stop.cancelled() => break,
@@ -484,8 +491,17 @@ impl Control {
             let outbound = state.outbound.iter().map(|t| t.handle).collect();
             self.netdb.handle(now, netdb::Input::Exploratory(netdb::Tunnels { inbound, outbound }));
             self.status.exploratory(&state);
-        } else if let Some(live) = self.sessions.get(&id) {
-            live.pool.send_replace(state);
+        } else {
+            self.pool_states.insert(id, state);
+        }
+    }
+
+    /// Tells the owners of pools what has become of them.
+    fn tell_owners(&mut self) {
+        while let Some((id, state)) = self.pool_states.pop_first() {
+            if let Some(live) = self.sessions.get(&id) {
+                live.pool.send_replace(state);
+            }
         }
     }
 
