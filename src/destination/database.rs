@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Error, ErrorKind};
+use super::{Cause, Error, ErrorKind};
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::Verified;
 use crate::netdb::client::{
@@ -35,7 +35,7 @@ pub(crate) struct Database {
     /// A version of our lease set has been confirmed at least once.
     published: bool,
     /// Rounds of stores that no floodfill confirmed, and how many the last one asked.
-    unconfirmed: (u32, usize),
+    unconfirmed: (u32, Vec<RouterHash>),
 }
 
 impl Database {
@@ -44,7 +44,7 @@ impl Database {
             lookups: LeaseLookups::new(rng.fork("lookups")),
             publisher: LeasePublisher::new(rng.fork("publisher")),
             published: false,
-            unconfirmed: (0, 0),
+            unconfirmed: (0, Vec::new()),
         }
     }
 
@@ -94,11 +94,12 @@ impl Database {
     }
 
     pub(crate) fn explain(&self) -> String {
-        match (self.published, self.unconfirmed) {
+        match (self.published, &self.unconfirmed) {
             (true, _) => "lease set published".into(),
             (false, (0, _)) => "lease set not yet confirmed by a floodfill".into(),
             (false, (rounds, asked)) => {
-                format!("lease set not confirmed in {rounds} rounds, the last asked {asked} floodfills")
+                let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
+                format!("lease set not confirmed in {rounds} rounds, the last asked {}", names.join(" "))
             }
         }
     }
@@ -146,5 +147,10 @@ fn error(failure: &LookupFailure) -> Error {
         LookupReason::OldCryptography => ErrorKind::Incompatible,
         LookupReason::Busy => ErrorKind::Limit,
     };
-    Error::new(kind, failure.to_string())
+    Error::new(kind, failure.to_string()).with_cause(Cause::Lookup {
+        floodfills: failure.floodfills.clone(),
+        asked: failure.asked,
+        answered: failure.answered,
+        invalid: failure.invalid,
+    })
 }

@@ -4,6 +4,9 @@
 use std::fmt;
 use std::io;
 
+use crate::tunnel::build::PoolReport;
+use crate::wire::RouterHash;
+
 /// What went wrong, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -41,17 +44,54 @@ impl ErrorKind {
     }
 }
 
+/// What was tried before an error, for programs. The words of [`Error::explain`] are made of the same numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A lease set was looked for.
+    Lookup {
+        /// The floodfills that were asked, each once, and whether it answered.
+        floodfills: Vec<(RouterHash, bool)>,
+        /// Questions sent; a floodfill may be asked twice.
+        asked: usize,
+        /// Answers that came, whatever they said.
+        answered: usize,
+        /// Answers that did not hold up: wrong key, bad signature, expired.
+        invalid: usize,
+    },
+    /// Tunnels were built: how many of each kind, and what became of the builds.
+    Tunnels(PoolReport),
+    /// A peer was called.
+    Call {
+        /// How often the request was sent.
+        requests: u32,
+    },
+}
+
 /// An error of the session API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     kind: ErrorKind,
     explanation: String,
+    // Boxed, because errors travel in many results and most have no numbers.
+    cause: Option<Box<Cause>>,
 }
 
 impl Error {
     /// An error of `kind`; `explanation` says the cause in words and numbers, without quotes or line ends.
     pub fn new(kind: ErrorKind, explanation: impl Into<String>) -> Self {
-        Self { kind, explanation: explanation.into() }
+        Self { kind, explanation: explanation.into(), cause: None }
+    }
+
+    /// Adds what was tried.
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    /// What was tried, where there are numbers to tell.
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_deref()
     }
 
     /// The kind.

@@ -17,7 +17,7 @@ mod peers;
 pub(crate) mod task;
 
 pub use config::{ConnectOptions, SessionConfig, StreamOptions};
-pub use error::{Error, ErrorKind};
+pub use error::{Cause, Error, ErrorKind};
 pub(crate) use handles::WeakSession;
 pub use handles::{
     I2pStream, Incoming, LeaseSetOptions, Listener, Session, SessionStatus, StreamStatus, Target,

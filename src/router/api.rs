@@ -20,11 +20,13 @@ use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
 use crate::destination::{
-    self, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, Target, WeakSession,
+    self, Cause, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, Target,
+    WeakSession,
 };
 use crate::names::HostName;
 use crate::netdb::PeerView;
 use crate::tunnel::PoolConfig;
+use crate::tunnel::build::PoolReport;
 use crate::tunnel::task::PlaneHandle;
 use crate::wire::{DestHash, Destination, RouterHash, RouterInfo};
 
@@ -120,7 +122,7 @@ struct Opening {
     /// How far it is.
     progress: watch::Receiver<String>,
     /// Why its tunnels cannot be built, if so.
-    trouble: watch::Receiver<String>,
+    trouble: watch::Receiver<PoolReport>,
 }
 
 /// Sets up a router.
@@ -329,8 +331,10 @@ impl Router {
             },
             () = tokio::time::sleep(SESSION_DEADLINE) => {
                 let why = progress.borrow().clone();
-                let trouble = trouble.borrow().clone();
-                Err(Error::new(ErrorKind::NoTunnels, format!("tunnel build timeout: {why}; {trouble}")))
+                let report = *trouble.borrow();
+                let limit = SESSION_DEADLINE.as_secs();
+                let text = format!("not ready after {limit} s: {why}; tunnels: {report}");
+                Err(Error::new(ErrorKind::NoTunnels, text).with_cause(Cause::Tunnels(report)))
             }
         }
     }

@@ -99,7 +99,7 @@ pub(crate) struct SessionSeed {
     pub(crate) pool_id: PoolId,
     pub(crate) pool: watch::Receiver<Arc<PoolState>>,
     /// Why its tunnels cannot be built, as of the last failure.
-    pub(crate) trouble: watch::Receiver<String>,
+    pub(crate) trouble: watch::Receiver<build::PoolReport>,
 }
 
 /// Why a session was refused.
@@ -116,7 +116,7 @@ pub(crate) type Counters = (&'static str, Box<dyn Fn() -> Vec<(&'static str, u64
 struct Live {
     hash: DestHash,
     /// Why its tunnels cannot be built, as of the last failure.
-    trouble: watch::Sender<String>,
+    trouble: watch::Sender<build::PoolReport>,
     pool: watch::Sender<Arc<PoolState>>,
     stop: CancellationToken,
     ended: CancellationToken,
@@ -411,7 +411,7 @@ impl Control {
         self.next_pool += 1;
         let pool_id = PoolId(self.next_pool);
         let (pool, receiver) = watch::channel(Arc::default());
-        let (trouble, trouble_receiver) = watch::channel(String::new());
+        let (trouble, trouble_receiver) = watch::channel(build::PoolReport::default());
         self.sessions.insert(pool_id, Live { hash, trouble, pool, stop, ended });
         self.to_plane.push_back(Order::Owner(pool_id, Arc::new(inbox)));
         let open = build::Input::OpenPool { id: pool_id, config, explicit: Vec::new() };
@@ -466,7 +466,7 @@ impl Control {
             build::Action::Trouble(id, report) => {
                 tracing::debug!(pool = id.0, %report, "tunnels of a pool");
                 if let Some(live) = self.sessions.get(&id) {
-                    live.trouble.send_replace(report.to_string());
+                    live.trouble.send_replace(*report);
                 }
                 self.status.trouble(id, (!report.is_ready()).then(|| report.to_string()));
             }

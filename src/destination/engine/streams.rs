@@ -101,10 +101,20 @@ impl Engine {
         I2pStream::new(reader, writer, remote, local, far)
     }
 
+    /// Why a call failed that nobody answered, in words and numbers.
+    fn unanswered(&self, id: StreamId) -> Error {
+        let requests = self.streams.stats(id).map_or(1, |s| 1 + u32::try_from(s.retransmitted).unwrap_or(u32::MAX));
+        let (ins, outs) = (self.pool.inbound.len(), self.pool.outbound.len());
+        let text = format!(
+            "the peer did not answer {requests} requests; it has a lease set, we have {ins} inbound and {outs} outbound tunnels"
+        );
+        Error::new(ErrorKind::Timeout, text).with_cause(Cause::Call { requests })
+    }
+
     pub(super) fn closed(&mut self, now: Now, id: StreamId, reason: CloseReason) {
         if let Some((token, _)) = self.dialling.remove(&id) {
             let error = match reason {
-                CloseReason::ConnectTimeout => Error::new(ErrorKind::Timeout, "the peer did not answer"),
+                CloseReason::ConnectTimeout => self.unanswered(id),
                 reason => Error::new(ErrorKind::Refused, format!("the peer refused the stream ({reason:?})")),
             };
             self.actions.push_back(Action::Connected { token, result: Err(error) });

@@ -37,6 +37,9 @@ const NAMED_MAX: usize = 4;
 const NEGATIVE_LIFETIME: Duration = Duration::from_secs(10);
 const NEGATIVE_MAX: usize = 256;
 
+/// Floodfills named in the text of a failure, for each kind.
+const NAMES_MAX: usize = 6;
+
 /// Why a lookup failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupReason {
@@ -55,16 +58,24 @@ pub enum LookupReason {
 }
 
 /// A failed lookup, with what is needed to explain it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupFailure {
     /// Why.
     pub reason: LookupReason,
-    /// Questions sent.
+    /// The floodfills that were asked, each once, and whether it answered.
+    pub floodfills: Vec<(RouterHash, bool)>,
+    /// Questions sent; a floodfill may be asked twice.
     pub asked: usize,
     /// Answers that came, whatever they said.
     pub answered: usize,
     /// Answers that did not hold up: wrong key, bad signature, expired.
     pub invalid: usize,
+}
+
+impl LookupFailure {
+    const fn without_questions(reason: LookupReason) -> Self {
+        Self { reason, floodfills: Vec::new(), asked: 0, answered: 0, invalid: 0 }
+    }
 }
 
 impl fmt::Display for LookupFailure {
@@ -79,7 +90,20 @@ impl fmt::Display for LookupFailure {
             }
             LookupReason::Busy => return f.write_str("too many lookups at once"),
         }
-        write!(f, " (asked {}, answered {}, invalid {})", self.asked, self.answered, self.invalid)
+        write!(f, ": {} questions to {} floodfills", self.asked, self.floodfills.len())?;
+        for (word, answered) in [("answered", true), ("silent", false)] {
+            let names = self.floodfills.iter().filter(|(_, a)| *a == answered).map(|(h, _)| h);
+            for (i, name) in names.take(NAMES_MAX).enumerate() {
+                if i == 0 {
+                    write!(f, ", {word}:")?;
+                }
+                write!(f, " {name}")?;
+            }
+        }
+        if self.invalid > 0 {
+            write!(f, ", invalid answers: {}", self.invalid)?;
+        }
+        Ok(())
     }
 }
 
@@ -198,11 +222,11 @@ impl LeaseLookups {
             return;
         }
         if let Some((_, failure)) = self.negative.get(&hash).filter(|(until, _)| *until > now.mono) {
-            self.actions.push_back(LeaseAction::Failed { hash, failure: *failure });
+            self.actions.push_back(LeaseAction::Failed { hash, failure: failure.clone() });
             return;
         }
         if self.table.len() >= LOOKUPS_MAX {
-            let failure = LookupFailure { reason: LookupReason::Busy, asked: 0, answered: 0, invalid: 0 };
+            let failure = LookupFailure::without_questions(LookupReason::Busy);
             self.actions.push_back(LeaseAction::Failed { hash, failure });
             return;
         }
@@ -411,8 +435,13 @@ impl LeaseLookups {
         } else {
             LookupReason::NoTunnels
         };
+        let mut floodfills: BTreeMap<RouterHash, bool> = BTreeMap::new();
+        for ask in &lookup.asks {
+            *floodfills.entry(ask.floodfill).or_default() |= ask.answered;
+        }
         let failure = LookupFailure {
             reason,
+            floodfills: floodfills.into_iter().collect(),
             asked: lookup.asks.len(),
             answered: lookup.answered,
             invalid: lookup.invalid,
@@ -421,7 +450,7 @@ impl LeaseLookups {
             self.negative.retain(|_, (until, _)| *until > now.mono);
         }
         if self.negative.len() < NEGATIVE_MAX && reason == LookupReason::NotFound {
-            self.negative.insert(hash, (now.mono + NEGATIVE_LIFETIME, failure));
+            self.negative.insert(hash, (now.mono + NEGATIVE_LIFETIME, failure.clone()));
         }
         self.actions.push_back(LeaseAction::Failed { hash, failure });
     }

@@ -96,16 +96,20 @@ pub struct SideReport {
 
 impl fmt::Display for SideReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "built={}/{}", self.built, self.sent)?;
-        for (name, count) in
-            [("rejected", self.rejected), ("timed_out", self.timed_out), ("unreachable", self.unreachable)]
-        {
+        write!(f, "{} of {} builds succeeded", self.built, self.sent)?;
+        for (name, count) in [
+            ("refused", self.rejected),
+            ("unanswered", self.timed_out),
+            ("unreachable", self.unreachable),
+            ("not started", self.starved),
+            ("under way", u32::try_from(self.in_flight).unwrap_or(u32::MAX)),
+        ] {
             if count > 0 {
-                write!(f, " {name}={count}")?;
+                write!(f, ", {count} {name}")?;
             }
         }
         match &self.last {
-            Some(last) => write!(f, " last=\"{last}\""),
+            Some(last) => write!(f, ", last: {last}"),
             None => Ok(()),
         }
     }
@@ -133,7 +137,7 @@ impl fmt::Display for PoolReport {
         for (name, side) in [("outbound", &self.outbound), ("inbound", &self.inbound)] {
             if side.live == 0 {
                 let gap = if first { "" } else { "; " };
-                write!(f, "{gap}no_{name}_tunnel {side}")?;
+                write!(f, "{gap}no {name} tunnel: {side}")?;
                 first = false;
             }
         }

@@ -424,7 +424,7 @@ fn the_last_tunnel_stays_until_another_stands() {
     let state = world.nodes[0].states[&CLIENT].clone();
     assert!(state.inbound.is_empty() && state.outbound.is_empty(), "their time is over");
     let trouble = world.nodes[0].troubles.last().expect("told");
-    assert!(trouble.contains("tunnel built="), "{trouble}");
+    assert!(trouble.contains("builds succeeded"), "{trouble}");
     let before = world.nodes[0].troubles.len();
     world.nodes[1..].iter_mut().for_each(|n| n.dead = false);
     let ready = |w: &World| w.nodes[0].states[&CLIENT].is_ready();
@@ -526,7 +526,7 @@ fn refusals_and_silence_are_explained() {
     world.open(0, CLIENT, PoolConfig::symmetric(2, 1));
     world.run(Duration::from_secs(3));
     let trouble = world.nodes[0].troubles.last().expect("told").clone();
-    assert!(trouble.starts_with("no_outbound_tunnel built=0/") && trouble.contains("rejected="), "{trouble}");
+    assert!(trouble.starts_with("no outbound tunnel: 0 of ") && trouble.contains(" refused"), "{trouble}");
     assert!(trouble.contains("code 30"), "{trouble}");
     assert!(world.nodes[0].reports.iter().any(|(_, r)| *r == Report::BuildRejected));
 
