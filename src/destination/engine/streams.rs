@@ -5,7 +5,7 @@ use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting};
 use crate::base::Now;
 use crate::base::pipe;
 use crate::destination::open::Open;
-use crate::destination::{ConnectOptions, Error, ErrorKind, I2pStream, Target};
+use crate::destination::{Cause, ConnectOptions, Error, ErrorKind, I2pStream, Target};
 use crate::stream::{self, CloseReason, Event as StreamEvent, StreamId};
 use crate::wire::i2cp_gzip::Ports;
 use crate::wire::{DestHash, Destination};
@@ -103,7 +103,8 @@ impl Engine {
 
     /// Why a call failed that nobody answered, in words and numbers.
     fn unanswered(&self, id: StreamId) -> Error {
-        let requests = self.streams.stats(id).map_or(1, |s| 1 + u32::try_from(s.retransmitted).unwrap_or(u32::MAX));
+        let requests =
+            self.streams.stats(id).map_or(1, |s| 1 + u32::try_from(s.retransmitted).unwrap_or(u32::MAX));
         let (ins, outs) = (self.pool.inbound.len(), self.pool.outbound.len());
         let text = format!(
             "the peer did not answer {requests} requests; it has a lease set, we have {ins} inbound and {outs} outbound tunnels"

@@ -336,7 +336,9 @@ impl LeasePublisher {
         if self.stores.is_empty() {
             return; // no floodfill known: the next view may bring one
         }
-        self.actions.push_back(PublishAction::Unconfirmed { asked: self.stores.iter().map(|s| s.floodfill).collect() });
+        self.actions.push_back(PublishAction::Unconfirmed {
+            asked: self.stores.iter().map(|s| s.floodfill).collect(),
+        });
         let pause = Duration::from_secs((1_u64 << self.failures.min(6)).min(BACKOFF_MAX_S));
         self.failures += 1;
         self.restart(now.mono + pause);

@@ -27,7 +27,7 @@ fn found(sim: &Sim, client: usize) -> usize {
 
 fn failure(sim: &Sim, client: usize) -> Option<LookupFailure> {
     sim.clients[client].found.iter().rev().find_map(|a| match a {
-        LeaseAction::Failed { failure, .. } => Some(*failure),
+        LeaseAction::Failed { failure, .. } => Some(failure.clone()),
         _ => None,
     })
 }

@@ -133,7 +133,10 @@ fn reports_read_as_reasons() {
     (0..14).for_each(|n| pool.outbound.started(at(1), MessageId(n)));
     (0..3).for_each(|_| pool.outbound.fail(at(1), &mut rng, BuildFailure::TimedOut));
     pool.inbound.add(tunnel(1, at(1)));
-    assert_eq!(pool.report().to_string(), "no outbound tunnel: 0 of 14 builds succeeded, 3 unanswered, last: timed out");
+    assert_eq!(
+        pool.report().to_string(),
+        "no outbound tunnel: 0 of 14 builds succeeded, 3 unanswered, last: timed out"
+    );
     pool.outbound.add(tunnel(2, at(1)));
     assert_eq!(pool.report().to_string(), "ready");
     assert_eq!(
