@@ -107,7 +107,7 @@ async def reach(args: argparse.Namespace) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for host, port, name, to_port in args.map:
             server = await listener(name, to_port)
-            await stack.enter_async_context(server)
+            stack.callback(server.close)
             bound = server.sockets[0].getsockname()
             print(f"{bound[0]}:{bound[1]} leads to {name}", flush=True)
         await serve(sam.session(**opened(args)), work)

@@ -99,6 +99,9 @@ def run(main: Callable[[argparse.Namespace], Coroutine[Any, Any, int | None]], a
     except (KeyboardInterrupt, asyncio.CancelledError):
         say("stopped")
         sys.exit(130)
+    except BrokenPipeError:         # of `| head`, which wants no more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except TimeoutError as error:
         say(f"{name}: {error or 'no answer in time'}")
         sys.exit(1)

@@ -89,6 +89,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         if args.samovar:
             os.environ["SAM"], os.environ["SAM2"] = stack.enter_context(devnet(args.samovar))
+            os.environ["SAM_MAY_LOCK"] = "1"
         good = run(args.k)
     sys.exit(0 if good else 1)
 
