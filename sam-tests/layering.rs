@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stream", &["wire", "base", "crypto"]),
     ("tunnel", &["wire", "base", "crypto", "netdb"]),
     ("destination", &["wire", "base", "crypto", "garlic", "stream", "tunnel", "netdb"]),
-    ("names", &["wire", "crypto"]),
+    ("names", &["wire", "base", "crypto"]),
     ("sam", &["wire", "base", "crypto", "destination"]),
     (
         "router",

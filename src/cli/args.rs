@@ -120,6 +120,14 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     hosts: Vec<PathBuf>,
 
+    /// Feed of host names to fetch over I2P, as http://host.i2p/hosts.txt, in place of the default one. Repeatable.
+    #[arg(long, value_name = "URL")]
+    subscribe: Vec<String>,
+
+    /// Fetch no feeds of host names [default: one in the live network, every 12 hours].
+    #[arg(long, conflicts_with = "subscribe")]
+    no_subscriptions: bool,
+
     /// Threads to run on [default: 1, which is enough for tens of MB/s].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -157,6 +165,7 @@ impl RunArgs {
             reseed_urls: filled(self.reseed_url),
             reseed_certs: filled(self.reseed_cert),
             hosts: filled(self.hosts),
+            subscriptions: if self.no_subscriptions { Some(Vec::new()) } else { filled(self.subscribe) },
             threads: self.threads,
             log: self.log,
             ..Settings::default()

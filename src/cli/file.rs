@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use samovar::router::RouterConfig;
+use samovar::router::config::SUBSCRIPTION_DEFAULT;
 
 use super::Failure;
 use super::access;
@@ -125,6 +126,12 @@ fn basic_entries() -> Vec<Entry> {
             "hosts",
             "[]",
             "Hosts files to read names from, besides hosts.txt in data-dir, which wins over them.",
+        ),
+        entry(
+            "subscriptions",
+            format!("[{}]", quoted(SUBSCRIPTION_DEFAULT)),
+            "Feeds of host names, fetched over I2P every 12 hours; [] for none. In networks other than the live one\n\
+             there are none by default. A name that has a destination keeps it.",
         ),
         entry("threads", c.threads, "Threads to run on, 1 to 64. One is enough for tens of MB/s."),
         entry(

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use samovar::router::config::SUBSCRIPTION_DEFAULT;
 use samovar::router::{Router, RouterConfig, Stage};
 
 use super::args::RunArgs;
@@ -27,10 +28,16 @@ pub(super) fn main(args: RunArgs) -> Result<(), Failure> {
 /// Defaults, then the file, then the flags.
 fn configuration(args: RunArgs) -> Result<RouterConfig, Failure> {
     let mut config = RouterConfig { data_dir: system::default_data_dir(), ..RouterConfig::default() };
+    let usual = vec![SUBSCRIPTION_DEFAULT.to_owned()];
+    config.subscriptions.urls.clone_from(&usual);
     if let Some(path) = &args.config {
         file::load(path)?.apply(&mut config);
     }
     args.settings().apply(&mut config);
+    // The registry is one of the live network.
+    if !config.is_live() && config.subscriptions.urls == usual {
+        config.subscriptions.urls.clear();
+    }
     if config.data_dir.is_none() {
         return Err(Failure::User("data-dir: there is no home directory; choose one with --data-dir".into()));
     }

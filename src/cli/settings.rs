@@ -57,6 +57,7 @@ pub(super) struct Settings {
     pub(super) exploratory_hops: Option<u8>,
     pub(super) exploratory_tunnels: Option<u8>,
     pub(super) hosts: Option<Vec<PathBuf>>,
+    pub(super) subscriptions: Option<Vec<String>>,
     pub(super) threads: Option<usize>,
     pub(super) log: Option<String>,
     pub(super) sam_unix: Option<Switch<PathBuf>>,
@@ -111,6 +112,7 @@ impl Settings {
             config.exploratory = Some(PoolConfig::symmetric(hops, tunnels));
         }
         set(&mut config.hosts, self.hosts);
+        set(&mut config.subscriptions.urls, self.subscriptions);
         set(&mut config.threads, self.threads);
         set(&mut config.log, self.log);
     }

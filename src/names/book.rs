@@ -115,6 +115,11 @@ impl Book {
         Merge::new(&mut self.subscribed, &[&self.own, &self.files], url, wall_s).run(text)
     }
 
+    /// Whether a feed of this subscription has been taken.
+    pub fn has_subscription(&self, url: &str) -> bool {
+        self.subscribed.sources().iter().any(|s| s == url)
+    }
+
     /// The subscribed names, for the next run.
     pub fn subscribed_text(&self) -> String {
         self.subscribed.to_text()

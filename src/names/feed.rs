@@ -6,10 +6,10 @@
 //! at the end, as a plain entry would be. Signatures are checked only where something would change.
 //! Spec: "Address Subscription Feed Commands" (proposal 112).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::HostName;
-use super::layer::{Layer, Put, Record};
+use super::layer::{Layer, Offer, Put, Record};
 use super::line::{Line, Refused};
 use crate::wire::{DestHash, Destination};
 
@@ -72,6 +72,10 @@ pub(super) struct Merge<'l> {
     signatures: usize,
     /// Destinations that gave up a name, or all of them, and when.
     removals: BTreeMap<(DestHash, Option<HostName>), u64>,
+    /// Names with entries or commands.
+    mentioned: BTreeSet<HostName>,
+    /// What the source offered in vain before.
+    earlier: Vec<Offer>,
     report: FeedReport,
 }
 
@@ -79,8 +83,9 @@ impl<'l> Merge<'l> {
     /// Begins to take a feed of the source `label`.
     pub(super) fn new(layer: &'l mut Layer, above: &'l [&'l Layer], label: &str, wall_s: u64) -> Self {
         let source = layer.source(label);
-        // What the feed still says comes back.
-        layer.offers.retain(|o| o.source != source);
+        let (earlier, others) =
+            std::mem::take(&mut layer.offers).into_iter().partition(|o| o.source == source);
+        layer.offers = others;
         Self {
             layer,
             above,
@@ -88,6 +93,8 @@ impl<'l> Merge<'l> {
             wall_s,
             signatures: 0,
             removals: BTreeMap::new(),
+            mentioned: BTreeSet::new(),
+            earlier,
             report: FeedReport::default(),
         }
     }
@@ -103,8 +110,13 @@ impl<'l> Merge<'l> {
                 }
                 Ok(Some(line)) => match (line.get("action"), &line.entry) {
                     (Some("remove" | "removeall"), None) => self.collect_removal(&line),
-                    (None, Some(_)) => plain.push(line),
-                    (Some(_), Some(_)) => commands.push(Waiting { line, checked: false }),
+                    (action, Some((name, ..))) => {
+                        self.mentioned.insert(name.clone());
+                        match action {
+                            None => plain.push(line),
+                            Some(_) => commands.push(Waiting { line, checked: false }),
+                        }
+                    }
                     _ => self.report.unusable += 1,
                 },
                 Err(_) => self.report.unusable += 1,
@@ -115,8 +127,24 @@ impl<'l> Merge<'l> {
             self.plain(&line);
         }
         self.commands(commands);
+        self.recall();
         self.layer.settle();
         self.report
+    }
+
+    /// Feeds may tell only what is new: earlier conflicts stay for names that this one does not mention, and those
+    /// that it repeats keep their date.
+    fn recall(&mut self) {
+        for old in std::mem::take(&mut self.earlier) {
+            let same = |o: &&mut Offer| {
+                o.source == old.source && o.name == old.name && o.destination == old.destination
+            };
+            if let Some(again) = self.layer.offers.iter_mut().find(same) {
+                again.seen_s = old.seen_s;
+            } else if !self.mentioned.contains(&old.name) {
+                self.layer.offer(&old.name, &old.destination, old.source, old.seen_s);
+            }
+        }
     }
 
     fn collect_removal(&mut self, line: &Line<'_>) {

@@ -6,6 +6,8 @@
 //! as a [`Conflict`], unless a command in the feed carries the old destination's signature. Nothing here does I/O:
 //! texts come in, texts go out; files, locks and fetching live in the router. Never asks DNS.
 //!
+//! [`Schedule`] says when which subscription is asked, and [`FeedUrl`] how.
+//!
 //! Limits: [`NAMES_MAX`] names in a layer, [`CONFLICTS_MAX`] conflicts, [`LINE_MAX`] bytes in a line; what is beyond
 //! is left out and counted. Spec: "Naming and Address Book", "Address Subscription Feed Commands" (proposal 112).
 
@@ -16,12 +18,16 @@ mod line;
 mod name;
 mod own;
 mod saved;
+mod schedule;
+mod url;
 
 pub use book::{Book, Conflict, Found, Listed, Origin};
 pub use feed::FeedReport;
 pub use line::LINE_MAX;
 pub use name::{BadName, HostName};
 pub use own::{OwnChange, put, take};
+pub use schedule::{Outcome, Schedule, Validators};
+pub use url::FeedUrl;
 
 /// Most names in one layer. An Ed25519 entry takes about 600 bytes of memory.
 pub const NAMES_MAX: usize = 100_000;
@@ -33,4 +39,4 @@ pub const REMOVED_MAX: usize = 10_000;
 pub const ALSO_MAX: usize = 3;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,19 +8,19 @@ const NOW: u64 = 1_700_000_000;
 const FEED: &str = "http://feed.i2p/hosts.txt";
 
 /// An owner of names.
-struct Owner {
-    key: SigningKey,
-    destination: Destination,
+pub(crate) struct Owner {
+    pub(crate) key: SigningKey,
+    pub(crate) destination: Destination,
 }
 
 impl Owner {
-    fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         let key = SigningKey::from_seed(&[seed; 32]);
         let keys = KeysAndCert::build(SigType::Ed25519, &key.public(), 0, &[], [seed; 32]);
         Self { key, destination: Destination::new(keys) }
     }
 
-    fn b64(&self) -> String {
+    pub(crate) fn b64(&self) -> String {
         self.destination.to_base64()
     }
 
@@ -29,7 +29,7 @@ impl Owner {
     }
 
     /// `keys` in any order, signed by us, and by `old` inside.
-    fn line(&self, entry: &str, keys: &[(&str, &str)], old: Option<&Self>) -> String {
+    pub(crate) fn line(&self, entry: &str, keys: &[(&str, &str)], old: Option<&Self>) -> String {
         let mut keys: Vec<(String, String)> =
             keys.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let text = |keys: &[(String, String)]| {
@@ -47,15 +47,15 @@ impl Owner {
         format!("{entry}#!{}\n", tail.join("#"))
     }
 
-    fn entry(&self, name: &str) -> String {
+    pub(crate) fn entry(&self, name: &str) -> String {
         format!("{name}={}", self.b64())
     }
 
-    fn change(&self, name: &str, old: &Self) -> String {
+    pub(crate) fn change(&self, name: &str, old: &Self) -> String {
         self.line(&self.entry(name), &[("action", "changedest"), ("olddest", &old.b64())], Some(old))
     }
 
-    fn dated(&self, name: &str, old: &Self, date: &str) -> String {
+    pub(crate) fn dated(&self, name: &str, old: &Self, date: &str) -> String {
         let keys = [("action", "changedest"), ("date", date), ("olddest", &old.b64())];
         self.line(&self.entry(name), &keys, Some(old))
     }
@@ -151,6 +151,10 @@ fn a_feed_never_replaces_without_a_signature() {
         (FEED, "http://other.i2p/")
     );
     assert_eq!(conflicts[0].seen_s, Some(NOW));
+    // A feed that does not speak of it changes nothing, nor does one that repeats it.
+    book.subscription("http://other.i2p/", &one.entry("x.i2p"), NOW + 1);
+    book.subscription("http://other.i2p/", &two.entry("a.i2p"), NOW + 2);
+    assert_eq!((book.conflicts().len(), book.conflicts()[0].seen_s), (1, Some(NOW)));
     // The feed gives up: the conflict goes.
     book.subscription("http://other.i2p/", &one.entry("a.i2p"), NOW);
     assert!(book.conflicts().is_empty());
@@ -347,7 +351,7 @@ fn what_is_written_is_read_again() {
     assert_eq!((again.conflicts(), again.export()), (book.conflicts(), book.export()));
     assert_eq!(get(&again, "b.i2p"), None);
     assert!(again.unhide(&name("b.i2p")));
-    assert_eq!(again.get(&name("b.i2p")).unwrap().also, [two.destination.clone()]);
+    assert_eq!(again.get(&name("b.i2p")).unwrap().also, std::slice::from_ref(&two.destination));
     let old = two.dated("a.i2p", &one, "7");
     assert_eq!(again.subscription(FEED, &old, NOW).known, 1);
 }
@@ -381,4 +385,69 @@ fn conflicts_are_bounded() {
     assert_eq!(report.conflicts, 2 * CONFLICTS_MAX);
     assert_eq!(book.conflicts().len(), CONFLICTS_MAX);
     assert_eq!(report.conflict_names.len(), 10);
+}
+
+#[test]
+fn addresses_of_feeds_lead_to_sites_on_i2p_alone() {
+    let url = FeedUrl::parse("http://Reg.i2p/hosts.txt?x=1").unwrap();
+    assert_eq!((url.host(), url.port()), ("reg.i2p", 80));
+    let known = Validators::new(Some("\"v1\"".into()), Some("Mon".into()));
+    let request = url.request(&known);
+    assert!(request.starts_with("GET /hosts.txt?x=1 HTTP/1.1\r\nHost: reg.i2p\r\n"), "{request}");
+    assert!(request.contains("\r\nIf-None-Match: \"v1\"\r\nIf-Modified-Since: Mon\r\n"));
+    assert!(request.ends_with("\r\n\r\n"));
+    assert_eq!(FeedUrl::parse("http://a.i2p:8080").unwrap().port(), 8080);
+    assert!(FeedUrl::parse("http://a.i2p?q").unwrap().request(&known).starts_with("GET /?q HTTP"));
+    for bad in [
+        "https://a.i2p/",
+        "http://a.com/",
+        "http://.i2p/",
+        "http://a.i2p:0/",
+        "http://a.i2p:x/",
+        "http://u@a.i2p/",
+        "http://a.i2p/a b",
+        "http://a.i2p/\r\nX: y",
+        "a.i2p",
+    ] {
+        assert!(FeedUrl::parse(bad).is_err(), "{bad}");
+    }
+    // What could break out of a header stays out of it.
+    assert_eq!(Validators::new(Some("a\rb".into()), Some("x".repeat(257))), Validators::default());
+}
+
+#[test]
+fn subscriptions_are_asked_in_their_time_and_failures_wait_longer() {
+    use crate::base::{Mono, Now, Rng};
+    use std::time::Duration;
+    let hour = Duration::from_secs(3600);
+    let at = |s: u64| Now { mono: Mono::from_secs(s), wall_ms: (NOW + s) * 1000 };
+    let urls = || ["http://a.i2p/", "http://b.i2p/"].map(|u| FeedUrl::parse(u).unwrap()).to_vec();
+    let times = (hour * 12, Duration::from_secs(60));
+    let mut schedule = Schedule::new(urls(), "", times, at(0), Rng::from_seed(1));
+    assert_eq!(schedule.due(at(59)), None);
+    let (url, known) = schedule.due(at(121)).unwrap();
+    assert_eq!(known, Validators::default());
+    let mut last = Duration::ZERO;
+    for failures in 1..12 {
+        let wait = schedule.done(at(121), &url, Outcome::Failed);
+        assert!(wait >= last / 2 && wait >= Duration::from_secs(300) && wait <= hour * 14, "{wait:?}");
+        assert_eq!(schedule.failures(&url), failures);
+        last = wait;
+    }
+    assert!(last >= hour * 12);
+    let validators = Validators::new(Some("v1".into()), Some("yesterday".into()));
+    let wait = schedule.done(at(200), &url, Outcome::Fetched(validators.clone()));
+    assert!((hour * 12..=hour * 14).contains(&wait));
+    assert_eq!(schedule.failures(&url), 0);
+    // After a restart an hour later it rests on, and gives back what it was told.
+    let mut again = Schedule::new(urls(), &schedule.to_text(), times, at(3800), Rng::from_seed(2));
+    let (other, _) = again.due(at(3800 + 121)).unwrap();
+    assert_ne!(other, url);
+    again.done(at(4000), &other, Outcome::Unchanged);
+    assert_eq!(again.due(at(200 + 12 * 3600 - 1)), None);
+    assert_eq!(again.due(at(200 + 12 * 3600 + 121)).unwrap(), (url, validators));
+    // A clock that was ahead when it was written.
+    let ahead = format!("url http://a.i2p/\nchecked {}\n", NOW * 2);
+    let late = Schedule::new(urls(), &ahead, times, at(0), Rng::from_seed(3));
+    assert!(late.next().unwrap() <= Mono::from_secs(12 * 3600 + 120));
 }

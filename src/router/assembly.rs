@@ -168,6 +168,8 @@ pub(super) async fn start(
     };
     tasks.spawn_graceful("control", control.run(wires));
     let names = AddressBook::new(config.data_dir.clone(), config.hosts.clone(), tasks.clone(), clock.clone());
+    let names_metrics = names.metrics();
+    counters.push(("names", Box::new(move || names_metrics.snapshot())));
     let inner = Inner {
         hash: keys.hash(),
         clock,
@@ -189,7 +191,7 @@ pub(super) async fn start(
         config,
     };
     let router = Router { inner: Arc::new(inner) };
-    open_doors(&router, &storage, bootstrap, reseeder).await?;
+    open_doors(&router, &storage, bootstrap, reseeder, rng.fork("subscriptions")).await?;
     Ok(router)
 }
 
@@ -199,9 +201,11 @@ async fn open_doors(
     storage: &Storage,
     bootstrap: Vec<Vec<u8>>,
     reseeder: Option<Reseeder>,
+    rng: Rng,
 ) -> Result<(), StartError> {
     load_known(router, storage).await;
     super::sam_start::start(router).await?;
+    super::names::subscribe::start(router, rng);
     if !bootstrap.is_empty() {
         tracing::info!(routers = bootstrap.len(), "routers read from bootstrap files");
         router.load_routers(bootstrap).await;

@@ -11,7 +11,9 @@ pub use access::SamAccess;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::names::FeedUrl;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::types::HOPS_MAX;
 use crate::wire::RouterVersion;
@@ -24,6 +26,13 @@ pub const SAM_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHO
 
 /// Oldest routers that we use in the live network.
 const MIN_VERSION: RouterVersion = RouterVersion(0, 9, 59);
+
+/// The feed that the command subscribes to in the live network: the registry `reg.i2p`, by its address.
+pub const SUBSCRIPTION_DEFAULT: &str =
+    "http://shx5vqsw7usdaunyzr2qmes2fq37oumybpudrd4jjj4e4vk4uusa.b32.i2p/hosts.txt";
+
+/// Most subscriptions.
+const SUBSCRIPTIONS_MAX: usize = 16;
 
 /// Most host addresses that a router publishes.
 const HOSTS_MAX: usize = 4;
@@ -45,6 +54,24 @@ pub struct ReseedConfig {
 impl Default for ReseedConfig {
     fn default() -> Self {
         Self { enabled: true, urls: Vec::new(), certs: Vec::new(), threshold: 25 }
+    }
+}
+
+/// Where host names come from besides the user's own and hosts files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionConfig {
+    /// Feeds of names on I2P sites, as `http://host.i2p/path`; at most 16. Empty (default): none. A host name must be
+    /// in the address book; a `.b32.i2p` address needs no book.
+    pub urls: Vec<String>,
+    /// Time between two questions to one of them. Default 12 h.
+    pub interval: Duration,
+    /// Least time between the first tunnels and the first question. Default 2 min.
+    pub delay: Duration,
+}
+
+impl Default for SubscriptionConfig {
+    fn default() -> Self {
+        Self { urls: Vec::new(), interval: Duration::from_secs(12 * 3600), delay: Duration::from_secs(120) }
     }
 }
 
@@ -92,6 +119,8 @@ pub struct RouterConfig {
     pub min_floodfill: RouterVersion,
     /// Hosts files to read host names from, besides the user's own `hosts.txt` in `data_dir`, which wins over them.
     pub hosts: Vec<PathBuf>,
+    /// Feeds of host names. Default none; the command has one in the live network.
+    pub subscriptions: SubscriptionConfig,
     /// Threads of the runtime that the command makes; a library user's router runs on its caller's runtime. Default 1.
     pub threads: usize,
     /// What the command logs, as a `tracing` filter. Default `info`.
@@ -120,6 +149,7 @@ impl Default for RouterConfig {
             min_version: MIN_VERSION,
             min_floodfill: MIN_VERSION,
             hosts: Vec::new(),
+            subscriptions: SubscriptionConfig::default(),
             threads: 1,
             log: "info".into(),
         }
@@ -165,6 +195,18 @@ impl RouterConfig {
         }
         if let Some(url) = self.reseed.urls.iter().find(|u| !u.starts_with("https://")) {
             return Err(ConfigError::new("reseed-urls", format!("{url} does not start with https://")));
+        }
+        self.validate_subscriptions()
+    }
+
+    fn validate_subscriptions(&self) -> Result<(), ConfigError> {
+        let urls = &self.subscriptions.urls;
+        if urls.len() > SUBSCRIPTIONS_MAX {
+            let problem = format!("{} are more than {SUBSCRIPTIONS_MAX}", urls.len());
+            return Err(ConfigError::new("subscriptions", problem));
+        }
+        for url in urls {
+            FeedUrl::parse(url).map_err(|e| ConfigError::new("subscriptions", format!("{url}: {e}")))?;
         }
         Ok(())
     }

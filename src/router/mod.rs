@@ -9,6 +9,7 @@ mod assembly;
 pub mod config;
 mod control;
 pub mod devnet;
+mod http;
 pub mod identity;
 mod links;
 pub mod names;
@@ -20,7 +21,7 @@ mod status;
 pub mod storage;
 
 pub use api::{NotReady, Router, RouterBuilder, StartError};
-pub use config::{ConfigError, ReseedConfig, RouterConfig, SamAccess};
+pub use config::{ConfigError, ReseedConfig, RouterConfig, SamAccess, SubscriptionConfig};
 pub use sam_start::USERS_FILE as SAM_USERS_FILE;
 pub use status::{Stage, Status};
 

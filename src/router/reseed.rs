@@ -6,7 +6,6 @@
 //! two hosts are mixed, so that no single operator chooses all our first peers.
 
 mod fetch;
-mod http;
 mod tls;
 mod url;
 

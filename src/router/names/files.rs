@@ -22,6 +22,8 @@ pub(super) const OWN: &str = "hosts.txt";
 const SUBSCRIBED: &str = "names/subscribed.txt";
 const CONFLICTS: &str = "names/conflicts.txt";
 const REMOVED: &str = "names/removed.txt";
+/// What subscriptions answered last.
+pub(super) const SUBSCRIPTIONS: &str = "names/subscriptions.txt";
 const LOCK: &str = "names/lock";
 /// Files that make up the book.
 const ALL: [&str; 4] = [OWN, SUBSCRIBED, CONFLICTS, REMOVED];
@@ -217,9 +219,10 @@ impl BookFiles {
             }
             Place::Directory(dir) => {
                 let path = dir.join(name);
+                let made = path.parent().map_or(Ok(()), fs::create_dir_all);
                 // A link stays a link.
                 let path = fs::canonicalize(&path).unwrap_or(path);
-                write_atomically(&path, text.as_bytes(), true)
+                made.and_then(|()| write_atomically(&path, text.as_bytes(), true))
                     .map_err(|e| StorageError::new(&path, format!("cannot be written: {e}")))
             }
         }

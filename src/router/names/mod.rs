@@ -6,6 +6,7 @@
 //! unknown.
 
 mod files;
+pub(super) mod subscribe;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 pub use files::BookFiles;
+pub use subscribe::NamesMetrics;
 
 use super::storage::StorageError;
 use crate::base::{Clock, Mono, Tasks};
@@ -141,6 +143,7 @@ pub struct AddressBook {
     tasks: Tasks,
     clock: Clock,
     loaded: Mutex<Loaded>,
+    metrics: Arc<NamesMetrics>,
 }
 
 #[derive(Default)]
@@ -152,7 +155,13 @@ struct Loaded {
 
 impl AddressBook {
     pub(super) fn new(data_dir: Option<PathBuf>, hosts: Vec<PathBuf>, tasks: Tasks, clock: Clock) -> Self {
-        Self { files: BookFiles::new(data_dir.as_deref(), hosts), tasks, clock, loaded: Mutex::default() }
+        Self {
+            files: BookFiles::new(data_dir.as_deref(), hosts),
+            tasks,
+            clock,
+            loaded: Mutex::default(),
+            metrics: Arc::default(),
+        }
     }
 
     /// Every name, as the files have them now.
@@ -228,13 +237,23 @@ impl AddressBook {
         self.change(move |files, wall_s| files.remove(&name, wall_s)).await
     }
 
+    /// The next look-up looks at the files.
+    async fn forget(&self) {
+        self.loaded.lock().await.looked = None;
+    }
+
+    /// What subscriptions brought.
+    pub(super) fn metrics(&self) -> Arc<NamesMetrics> {
+        self.metrics.clone()
+    }
+
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(BookFiles, u64) -> Result<T, NamesError> + Send + 'static,
     ) -> Result<T, NamesError> {
         let (files, wall_s) = (self.files.clone(), self.clock.now().wall_ms / 1000);
         let done = self.tasks.blocking("names", move || work(files, wall_s)).await;
-        self.loaded.lock().await.looked = None;
+        self.forget().await;
         done.unwrap_or(Err(NamesError::Stopped))
     }
 }

@@ -12,10 +12,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::http::{Receiver, Response};
 use super::url::Url;
 use crate::base::{Connection, Net};
 use crate::netdb::reseed::{BUNDLE_MAX, ReseedError};
+use crate::router::http::{Receiver, Response};
 
 /// From the first byte to the last, redirects included.
 const DEADLINE: Duration = Duration::from_secs(60);

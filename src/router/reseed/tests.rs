@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-use super::http::{Receiver, Response};
 use super::url::Url;
 use super::*;
 use crate::base::{Tasks, TcpNet};
 use crate::netdb::reseed::ReseedError;
 use crate::netdb::reseed::tests::{sample_routers, sample_zip, signed_bundle};
+use crate::router::http::{Receiver, Response};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! The answering half of HTTP/1.1, for one GET: head, then a body of stated length, in chunks, or until the close.
 //!
-//! Bytes in, response out, no I/O. The head is limited to 16 KiB, the body to what the caller allows.
+//! Bytes in, response out, no I/O. The head is limited to 16 KiB, the body to what the caller allows. Reseed hosts and
+//! subscriptions answer this way.
 
 const HEAD_MAX: usize = 16 << 10;
 const LINE_MAX: usize = 256;
@@ -12,6 +13,10 @@ const TRAILERS_MAX: usize = 32;
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) location: Option<String>,
+    pub(super) etag: Option<String>,
+    pub(super) last_modified: Option<String>,
+    /// `Content-Encoding`, in lower case.
+    pub(super) encoding: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -37,7 +42,14 @@ pub(super) struct Receiver {
 
 impl Receiver {
     pub(super) const fn new(body_max: usize) -> Self {
-        let response = Response { status: 0, location: None, body: Vec::new() };
+        let response = Response {
+            status: 0,
+            location: None,
+            etag: None,
+            last_modified: None,
+            encoding: None,
+            body: Vec::new(),
+        };
         Self { pending: Vec::new(), response, step: Step::Head, body_max }
     }
 
@@ -151,6 +163,12 @@ impl Receiver {
                 }
             } else if name.eq_ignore_ascii_case("location") {
                 self.response.location = Some(value.to_owned());
+            } else if name.eq_ignore_ascii_case("etag") {
+                self.response.etag = Some(value.to_owned());
+            } else if name.eq_ignore_ascii_case("last-modified") {
+                self.response.last_modified = Some(value.to_owned());
+            } else if name.eq_ignore_ascii_case("content-encoding") {
+                self.response.encoding = Some(value.to_ascii_lowercase());
             }
         }
         match (self.response.status, chunked, length) {
