@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`x25519`], [`elligator2`] | Diffie-Hellman keys, and keys that look like random bytes |
 //! | [`sign`], [`Verified`] | signatures of every type on the network, and the proof of a check |
+//! | [`BlindedKey`], [`encrypted_ls`] | keys of encrypted lease sets for one day, and their layers |
 //! | [`aead`], [`chacha20_stream`], [`tagged`] | ChaCha20-Poly1305, bare ChaCha20, one-tag garlic |
 //! | [`kdf`], [`sha256`] | HMAC, HKDF and hashing |
 //! | [`noise`], [`noise_n`], [`record`] | handshake state, one-way messages, tunnel record keys |
@@ -20,8 +21,10 @@
 
 pub mod aead;
 pub mod aes_cbc;
+mod blinding;
 mod chacha;
 pub mod elligator2;
+pub mod encrypted_ls;
 mod hash;
 mod hex;
 pub mod kdf;
@@ -40,6 +43,7 @@ pub mod x25519;
 mod tests;
 
 pub use aead::BadMac;
+pub use blinding::BlindedKey;
 pub use chacha::{chacha20_stream, counter_nonce};
 pub use hash::sha256;
 pub use password::PasswordHash;

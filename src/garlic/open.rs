@@ -296,6 +296,7 @@ impl Sessions {
         if store.key.0 != hash.0
             || lease_set.x25519() != Some(peer.key.0)
             || lease_set.expires_s() < now.wall_s()
+            || lease_set.offline().is_some_and(|o| o.expires_s < now.wall_s())
         {
             return None;
         }

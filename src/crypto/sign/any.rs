@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A private key of any type that a client may bring along for its destination.
 
+use curve25519_dalek::scalar::Scalar;
 use rand_core::CryptoRng;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -103,6 +104,15 @@ impl AnySigningKey {
     #[must_use]
     pub fn public(&self) -> &[u8] {
         &self.public
+    }
+
+    /// The secret scalar of the two types that can be blinded.
+    pub(in crate::crypto) fn scalar(&self) -> Option<Scalar> {
+        match &self.kind {
+            Kind::Ed25519(key) => Some(key.scalar()),
+            Kind::Red(key) => Some(key.scalar()),
+            Kind::Ecdsa(..) => None,
+        }
     }
 
     /// Signs the concatenation of `parts`. Only RedDSA draws from `rng`.

@@ -9,6 +9,7 @@ mod dsa;
 mod ecdsa;
 mod red;
 
+use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::ed25519::signature::{MultipartSigner, MultipartVerifier};
 use ed25519_dalek::{Signature, VerifyingKey};
 use rand_core::CryptoRng;
@@ -90,6 +91,11 @@ impl SigningKey {
     #[must_use]
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
+    }
+
+    /// The clamped and reduced scalar behind the seed.
+    fn scalar(&self) -> Scalar {
+        self.0.to_scalar()
     }
 
     /// Signs a message.

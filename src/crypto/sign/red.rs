@@ -59,6 +59,11 @@ impl RedSigningKey {
         Zeroizing::new(self.scalar.to_bytes())
     }
 
+    /// The scalar itself.
+    pub(super) const fn scalar(&self) -> Scalar {
+        self.scalar
+    }
+
     /// The public key.
     #[must_use]
     pub const fn public(&self) -> [u8; 32] {

@@ -4,6 +4,7 @@
 //! Values called "reference" come from independent Python scripts (pyca/cryptography) that were
 //! written from the published specifications; others name their source.
 
+mod encrypted_ls;
 mod handshake;
 mod keys;
 mod password;
