@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: MIT
-//! Lease sets: LeaseSet2 (store type 3), the outer layer of EncryptedLeaseSet (5), and LeaseSet (1, read only).
+//! Lease sets: LeaseSet2 (store type 3) and LeaseSet (1, read only).
 
 use super::{
-    Authorisation, DecodeError, DestHash, Destination, Hash, Mapping, Reader, RouterHash, SelfSigned,
-    SigType, TunnelId, Wire,
+    Authorisation, DecodeError, DestHash, Destination, Mapping, Reader, RouterHash, SelfSigned, SigType,
+    TunnelId, Wire,
 };
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// Most leases in a lease set.
 pub const LEASES_MAX: u8 = 16;
 const KEYS_MAX: u8 = 16;
-const FLAG_OFFLINE: u16 = 1;
+/// A transient key has signed.
+pub(super) const FLAG_OFFLINE: u16 = 1;
 const FLAG_UNPUBLISHED: u16 = 2;
 /// It is published in encrypted form alone.
 const FLAG_ENCRYPTED: u16 = 4;
 /// Largest lease set that we read.
 pub const LEASE_SET_MAX: usize = 8192;
 const STORE_TYPE_LS2: &[u8] = &[3];
-const STORE_TYPE_ENCRYPTED: &[u8] = &[5];
 
 /// One inbound gateway of a destination (common structures, "Lease2").
 /// 40 bytes: gateway hash (32), tunnel id (4), end date in seconds (4).
@@ -276,7 +275,8 @@ fn decode_keys(r: &mut Reader<'_>) -> Result<Vec<LeaseSetKey>, DecodeError> {
     Ok(keys)
 }
 
-fn check_size(len: usize) -> Result<(), DecodeError> {
+/// Whether we read lease sets of this size.
+pub(super) fn check_size(len: usize) -> Result<(), DecodeError> {
     if len <= LEASE_SET_MAX {
         return Ok(());
     }
@@ -339,85 +339,6 @@ impl SelfSigned for LeaseSet2 {
     fn authorisation(&self) -> Option<Authorisation<'_>> {
         let o = self.offline.as_ref()?;
         Some((self.destination.sig_type(), self.destination.signing_key(), o.signed_bytes(), &o.signature))
-    }
-}
-
-/// Outer layer of an encrypted LeaseSet (store type 5): all that a floodfill sees of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncryptedLeaseSet {
-    sig_type: SigType,
-    blinded_key: Vec<u8>,
-    published_s: u32,
-    expires_s: u32,
-    offline: Option<OfflineSignature>,
-    raw: Arc<[u8]>,
-    signature_at: usize,
-}
-
-impl EncryptedLeaseSet {
-    /// The netDb key under which it is stored: SHA-256 of signature type and blinded key.
-    pub fn store_key(&self) -> Hash {
-        let mut h = Sha256::new();
-        h.update(self.sig_type.code().to_be_bytes());
-        h.update(&self.blinded_key);
-        Hash(h.finalize().into())
-    }
-    /// When it was signed, seconds since 1970.
-    pub const fn published_s(&self) -> u32 {
-        self.published_s
-    }
-    /// When it ends, seconds since 1970.
-    pub const fn expires_s(&self) -> u32 {
-        self.expires_s
-    }
-    /// The bytes as received, with the signature.
-    pub const fn raw(&self) -> &Arc<[u8]> {
-        &self.raw
-    }
-}
-
-impl Wire for EncryptedLeaseSet {
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let start = r.peek();
-        let sig_type = SigType::from_code(r.u16()?).ok_or(DecodeError::Value("blinded signature type"))?;
-        let blinded_key = r.bytes(sig_type.public_len())?.to_vec();
-        let published_s = r.u32()?;
-        let expires_s = published_s.saturating_add(r.u16()?.into());
-        let flags = r.u16()?;
-        let offline = match flags & FLAG_OFFLINE {
-            0 => None,
-            _ => Some(OfflineSignature::decode(r, sig_type)?),
-        };
-        let len = r.u16()?;
-        r.bytes(usize::from(len))?;
-        let signature_at = start.len() - r.remaining();
-        r.bytes(offline.as_ref().map_or(sig_type, |o| o.sig_type).signature_len())?;
-        let len = start.len() - r.remaining();
-        check_size(len)?;
-        let raw = start.get(..len).unwrap_or_default().into();
-        Ok(Self { sig_type, blinded_key, published_s, expires_s, offline, raw, signature_at })
-    }
-    fn encode(&self, w: &mut Vec<u8>) {
-        w.extend_from_slice(&self.raw);
-    }
-}
-
-impl SelfSigned for EncryptedLeaseSet {
-    fn signer(&self) -> (SigType, &[u8]) {
-        match &self.offline {
-            Some(o) => (o.sig_type, &o.key),
-            None => (self.sig_type, &self.blinded_key),
-        }
-    }
-    fn signed_parts(&self) -> Vec<&[u8]> {
-        vec![STORE_TYPE_ENCRYPTED, self.raw.get(..self.signature_at).unwrap_or_default()]
-    }
-    fn signature(&self) -> &[u8] {
-        self.raw.get(self.signature_at..).unwrap_or_default()
-    }
-    fn authorisation(&self) -> Option<Authorisation<'_>> {
-        let o = self.offline.as_ref()?;
-        Some((self.sig_type, &self.blinded_key, o.signed_bytes(), &o.signature))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod b64;
 mod blinded_name;
 pub mod build_record;
 pub mod datagram;
+mod encrypted_lease_set;
 mod error;
 pub mod garlic;
 pub mod i2cp_gzip;
@@ -26,6 +27,7 @@ pub mod stream_packet;
 pub mod tunnel_data;
 
 pub use blinded_name::{BLINDED_NAME_MIN, BlindedName};
+pub use encrypted_lease_set::EncryptedLeaseSet;
 pub use error::DecodeError;
 pub use i2np::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, I2np, I2npKind, LookupKind,
@@ -34,8 +36,8 @@ pub use i2np::{
 pub use identity::{CRYPTO_X25519, Destination, KeysAndCert, RouterIdentity};
 pub use ids::{DestHash, Hash, MessageId, RouterHash, TunnelId};
 pub use lease_set::{
-    EncryptedLeaseSet, LEASE_SET_MAX, LEASES_MAX, Lease, Lease2, LeaseSet1, LeaseSet2, LeaseSetContent,
-    LeaseSetKey, OfflineSignature,
+    LEASE_SET_MAX, LEASES_MAX, Lease, Lease2, LeaseSet1, LeaseSet2, LeaseSetContent, LeaseSetKey,
+    OfflineSignature,
 };
 pub use mapping::Mapping;
 pub use reader::{Reader, Wire};
