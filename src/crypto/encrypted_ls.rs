@@ -33,7 +33,7 @@ const NAME: usize = 8;
 const ENTRY: usize = NAME + 32;
 
 /// Who may open the inner layer.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum ClientAccess {
     /// Everybody who can open the outer one.
     #[default]
@@ -230,7 +230,7 @@ impl Context {
             }
             ClientAccess::Everybody => *own,
         };
-        while entries.is_empty() || entries.len() % CLIENTS_STEP != 0 {
+        while entries.is_empty() || !entries.len().is_multiple_of(CLIENTS_STEP) {
             entries.push(noise(rng));
         }
         // Names are pseudo-random, so their order tells nothing of the order in which clients were added.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Settings of a session and of a stream. Values out of range are clamped, as session options always were.
 
-use super::DestinationKeys;
+use super::{BlindedAccess, DestinationKeys, Encryption};
 use crate::stream;
 use crate::tunnel::PoolConfig;
 use std::time::Duration;
@@ -58,6 +58,11 @@ pub struct SessionConfig {
     /// `i2cp.leaseSetOption.N`: options of the lease set, such as service records (`_smtp._tcp`, `0 86400 25`). At most
     /// 16 and 1,024 bytes in all, 255 bytes each; what is beyond is left out.
     pub lease_set_options: Vec<(String, String)>,
+    /// Publishes the lease set encrypted: only those find it who have the destination's name, and whatever else is
+    /// asked for here. Needs keys of type 7 or 11. Default: in the clear.
+    pub encryption: Option<Encryption>,
+    /// What it takes to open encrypted lease sets of others.
+    pub blinded_access: BlindedAccess,
     /// A name for logs and status.
     pub nickname: String,
 }

@@ -2,9 +2,12 @@
 //! The destination's dealings with the netDb: lease sets of others looked up, our own published, all through our own
 //! tunnels.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Cause, Error, ErrorKind};
+use super::blinded::{Blinded, Sought, Waiter};
+use super::encrypted::{BlindedAccess, Encryption};
+use super::{Cause, DestinationKeys, Error, ErrorKind};
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::Verified;
 use crate::netdb::client::{
@@ -12,7 +15,10 @@ use crate::netdb::client::{
 };
 use crate::netdb::{PeerView, ReplyTunnel, Tunnels};
 use crate::tunnel::{Delivery, PoolState};
-use crate::wire::{DeliveryStatus, DestHash, I2np, LeaseSet2, RouterHash, TunnelId, Wire};
+use crate::wire::{
+    BlindedName, DeliveryStatus, DestHash, Destination, Hash, I2np, LeaseSet2, RouterHash, SelfSigned,
+    TunnelId, Wire,
+};
 
 /// What came of it.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(crate) enum Outcome {
     Found(Arc<Verified<LeaseSet2>>),
     /// A lookup failed.
     Failed(DestHash, Error),
+    /// A name was looked for; a lease set that was found came just before.
+    Named { token: u64, result: Result<Destination, Error> },
     /// The router should look for this floodfill.
     FindRouter(RouterHash),
 }
@@ -32,6 +40,11 @@ pub(crate) enum Outcome {
 pub(crate) struct Database {
     lookups: LeaseLookups,
     publisher: LeasePublisher,
+    blinded: Blinded,
+    /// How our lease set is published, if not in the clear.
+    encryption: Option<Encryption>,
+    rng: Rng,
+    waiting: VecDeque<Outcome>,
     /// A version of our lease set has been confirmed at least once.
     published: bool,
     /// Rounds of stores that no floodfill confirmed, and how many the last one asked.
@@ -39,12 +52,16 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn new(mut rng: Rng) -> Self {
+    pub(crate) fn new(mut rng: Rng, encryption: Option<Encryption>, access: BlindedAccess) -> Self {
         Self {
             lookups: LeaseLookups::new(rng.fork("lookups")),
             publisher: LeasePublisher::new(rng.fork("publisher")),
+            blinded: Blinded::new(access, &mut rng),
+            encryption,
+            waiting: VecDeque::new(),
             published: false,
             unconfirmed: (0, Vec::new()),
+            rng,
         }
     }
 
@@ -63,18 +80,56 @@ impl Database {
     }
 
     pub(crate) fn request(&mut self, now: Now, hash: DestHash) {
-        self.lookups.find(now, hash);
+        if !self.blinded.is_known(&hash) {
+            self.lookups.find(now, hash);
+            return;
+        }
+        match self.blinded.refresh(now, hash) {
+            Ok(key) => self.ask_encrypted(now, key),
+            Err(error) => self.waiting.push_back(Outcome::Failed(hash, error)),
+        }
     }
 
-    /// The lease set came bundled with a message.
-    pub(crate) fn learned(&mut self, hash: &DestHash) {
-        self.lookups.cancel(hash);
+    /// Looks for the destination behind the name of an encrypted lease set; answered by [`Outcome::Named`].
+    pub(crate) fn request_named(
+        &mut self,
+        now: Now,
+        token: u64,
+        name: BlindedName,
+        access: Option<BlindedAccess>,
+    ) {
+        match self.blinded.seek(now, name, access.map(Arc::new), Waiter::Call(token)) {
+            Ok(key) => self.ask_encrypted(now, key),
+            Err(error) => self.waiting.push_back(Outcome::Named { token, result: Err(error) }),
+        }
     }
 
-    pub(crate) fn publish(&mut self, now: Now, lease_set: LeaseSet2) {
-        match Verified::check(lease_set) {
-            Ok(verified) => self.publisher.publish(now, Arc::new(verified)),
-            Err(_) => tracing::error!("our own lease set does not verify; this is a bug, please report it"),
+    fn ask_encrypted(&mut self, now: Now, key: Option<Hash>) {
+        if let Some(key) = key {
+            self.lookups.find_encrypted(now, key);
+        }
+    }
+
+    /// The lease set came bundled with a message, or was found.
+    pub(crate) fn learned(&mut self, lease_set: &LeaseSet2) {
+        self.blinded.learn(lease_set);
+        self.lookups.cancel(&lease_set.destination().hash());
+    }
+
+    pub(crate) fn publish(&mut self, now: Now, keys: &DestinationKeys, lease_set: LeaseSet2) {
+        let Some(encryption) = &self.encryption else {
+            if let Some(set) = verified(lease_set) {
+                self.publisher.publish(now, set);
+            }
+            return;
+        };
+        match encryption.seal(keys, &lease_set, &mut self.rng) {
+            Some(set) => {
+                if let Some(set) = verified(set) {
+                    self.publisher.publish(now, set);
+                }
+            }
+            None => tracing::error!("a lease set could not be encrypted; this is a bug, please report it"),
         }
     }
 
@@ -86,6 +141,22 @@ impl Database {
     pub(crate) fn delivery_status(&mut self, now: Now, body: &[u8]) {
         if let Ok(status) = DeliveryStatus::from_bytes(body) {
             self.publisher.on_status(now, status.id);
+        }
+    }
+
+    /// Hands a lease set on before those who waited for it hear of it.
+    fn tell(&mut self, sought: Sought) {
+        if let Ok(set) = &sought.result {
+            self.waiting.push_back(Outcome::Found(set.clone()));
+        }
+        let destination = sought.result.map(|set| set.destination().clone());
+        for waiter in sought.waiters {
+            let result = destination.clone();
+            match (waiter, result) {
+                (Waiter::Call(token), result) => self.waiting.push_back(Outcome::Named { token, result }),
+                (Waiter::Refresh(hash), Err(error)) => self.waiting.push_back(Outcome::Failed(hash, error)),
+                (Waiter::Refresh(_), Ok(_)) => {}
+            }
         }
     }
 
@@ -114,14 +185,29 @@ impl Database {
     }
 
     /// The next outcome.
-    pub(crate) fn poll(&mut self) -> Option<Outcome> {
-        if let Some(action) = self.lookups.poll_action() {
-            return Some(match action {
-                LeaseAction::Send { tunnel, to, message } => out(tunnel, to, message),
-                LeaseAction::FindRouter(router) => Outcome::FindRouter(router),
-                LeaseAction::Found { lease_set, .. } => Outcome::Found(lease_set),
-                LeaseAction::Failed { hash, failure } => Outcome::Failed(hash, error(&failure)),
-            });
+    pub(crate) fn poll(&mut self, now: Now) -> Option<Outcome> {
+        loop {
+            if let Some(outcome) = self.waiting.pop_front() {
+                return Some(outcome);
+            }
+            let Some(action) = self.lookups.poll_action() else { break };
+            match action {
+                LeaseAction::Send { tunnel, to, message } => return Some(out(tunnel, to, message)),
+                LeaseAction::FindRouter(router) => return Some(Outcome::FindRouter(router)),
+                LeaseAction::Found { lease_set, .. } => return Some(Outcome::Found(lease_set)),
+                LeaseAction::FoundEncrypted { key, lease_set } => {
+                    if let Some(sought) = self.blinded.found(now, &key, &lease_set) {
+                        self.tell(sought);
+                    }
+                }
+                LeaseAction::Failed { hash, failure } => {
+                    match self.blinded.failed(&Hash::from(hash), &error(&failure)) {
+                        None => return Some(Outcome::Failed(hash, error(&failure))),
+                        Some(Ok(next)) => self.lookups.find_encrypted(now, next),
+                        Some(Err(sought)) => self.tell(sought),
+                    }
+                }
+            }
         }
         loop {
             match self.publisher.poll_action()? {
@@ -132,6 +218,15 @@ impl Database {
             }
         }
     }
+}
+
+/// Our own signature is checked as anybody's: what does not verify must not go out.
+fn verified<T: SelfSigned>(set: T) -> Option<Arc<Verified<T>>> {
+    let checked = Verified::check(set).ok();
+    if checked.is_none() {
+        tracing::error!("our own lease set does not verify; this is a bug, please report it");
+    }
+    checked.map(Arc::new)
 }
 
 fn out(handle: TunnelId, to: RouterHash, message: I2np) -> Outcome {

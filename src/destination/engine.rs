@@ -20,7 +20,7 @@ use super::database::{Database, Outcome};
 use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
-use super::{ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
+use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
 use crate::base::Doorbell;
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
@@ -29,7 +29,7 @@ use crate::netdb::PeerView;
 use crate::stream::{self, OutPacket, StreamId, Table};
 use crate::tunnel::{Delivery, PoolState};
 use crate::wire::i2cp_gzip::Ports;
-use crate::wire::{DestHash, Destination, I2np, I2npKind, LeaseSet2, RouterHash, TunnelId};
+use crate::wire::{BlindedName, DestHash, Destination, I2np, I2npKind, LeaseSet2, RouterHash, TunnelId};
 
 /// Batches that may wait for the plane before streams are held back.
 const OUT_MAX: usize = 8;
@@ -162,8 +162,13 @@ impl Engine {
             sessions,
             streams,
             peers: Peers::new(&mut rng),
-            leases: Leases::new(wanted, config.unpublished).with_options(&config.lease_set_options),
-            database: Database::new(rng.fork("database")),
+            leases: Leases::new(wanted, config.unpublished, config.encryption.is_some())
+                .with_options(&config.lease_set_options),
+            database: Database::new(
+                rng.fork("database"),
+                config.encryption.clone(),
+                config.blinded_access.clone(),
+            ),
             pool: Arc::default(),
             bell: Doorbell::default(),
             open: map(&mut rng),
@@ -247,6 +252,23 @@ impl Engine {
                 self.lookups.entry(hash).or_default().push(token);
                 self.database.request(now, hash);
             }
+        }
+        self.step(now);
+    }
+
+    /// Looks the destination behind the name of an encrypted lease set up; answered by [`Action::Found`].
+    pub(crate) fn lookup_blinded(
+        &mut self,
+        now: Now,
+        token: u64,
+        name: BlindedName,
+        access: Option<BlindedAccess>,
+    ) {
+        if name.names(self.keys.destination()) {
+            let result = Ok(self.keys.destination().clone());
+            self.actions.push_back(Action::Found { token, result });
+        } else {
+            self.database.request_named(now, token, name, access);
         }
         self.step(now);
     }
@@ -384,7 +406,7 @@ impl Engine {
         if let Some(ls) = self.leases.make(now, &self.keys, &encryption, &mut self.rng) {
             self.sessions.set_local_lease_set(now, ls.raw().clone());
             if self.needs_publishing {
-                self.database.publish(now, ls);
+                self.database.publish(now, &self.keys, ls);
             }
         }
     }
@@ -400,17 +422,18 @@ impl Engine {
     fn learn(&mut self, now: Now, ls: Arc<Verified<LeaseSet2>>) {
         let destination = ls.destination().clone();
         let hash = destination.hash();
+        self.database.learned(&ls);
         self.peers.learn(now, ls);
-        self.database.learned(&hash);
         self.found(now, hash, &Ok(destination));
     }
 
     fn drain_database(&mut self, now: Now) {
-        while let Some(outcome) = self.database.poll() {
+        while let Some(outcome) = self.database.poll(now) {
             match outcome {
                 Outcome::Out { handle, messages } => self.out.push_back(Action::Out { handle, messages }),
                 Outcome::Found(ls) => self.learn(now, ls),
                 Outcome::Failed(hash, error) => self.found(now, hash, &Err(error)),
+                Outcome::Named { token, result } => self.actions.push_back(Action::Found { token, result }),
                 Outcome::FindRouter(router) => self.actions.push_back(Action::FindRouter(router)),
             }
         }

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     NameNotFound,
     /// No floodfill knows a lease set of the destination: it is offline, or was never there.
     LeaseSetNotFound,
+    /// The lease set is encrypted, and the secret or client key that it takes is missing or wrong.
+    Denied,
     /// The destination publishes no encryption type that we speak.
     Incompatible,
     /// Our own tunnels could not be built or have all died.
@@ -125,6 +127,7 @@ impl From<Error> for io::Error {
             ErrorKind::NameNotFound | ErrorKind::LeaseSetNotFound => io::ErrorKind::NotFound,
             ErrorKind::Timeout => io::ErrorKind::TimedOut,
             ErrorKind::Refused => io::ErrorKind::ConnectionRefused,
+            ErrorKind::Denied => io::ErrorKind::PermissionDenied,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, e)

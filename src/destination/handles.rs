@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Handles of a session: cheap to clone, useful from any task, harmless after the session's end.
 
-use super::{ConnectOptions, Error, ErrorKind};
+use super::{BlindedAccess, ConnectOptions, Error, ErrorKind};
 use crate::base::QueueSender;
 use crate::base::pipe;
 use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination};
@@ -81,11 +81,15 @@ impl From<DestHash> for Target {
 /// Options of a lease set, keys and values, in the order of the lease set.
 pub type LeaseSetOptions = Vec<(String, String)>;
 
+/// The name of an encrypted lease set, and what opens it if that is not the session's own.
+pub(crate) type BlindedQuery = (BlindedName, Option<BlindedAccess>);
+
 /// What a handle asks of the destination's task.
 pub(crate) enum Command {
     Connect { target: Target, options: ConnectOptions, reply: oneshot::Sender<Result<I2pStream, Error>> },
     Accept { port: Option<u16>, reply: oneshot::Sender<Result<Incoming, Error>> },
     Lookup { hash: DestHash, reply: oneshot::Sender<Result<Destination, Error>> },
+    LookupBlinded { query: BlindedQuery, reply: oneshot::Sender<Result<Destination, Error>> },
     Options { hash: DestHash, reply: oneshot::Sender<Result<LeaseSetOptions, Error>> },
     Status { reply: oneshot::Sender<SessionStatus> },
 }
@@ -215,14 +219,28 @@ impl Session {
         self.ask(|reply| Command::Lookup { hash, reply }).await
     }
 
-    /// Finds the destination behind the name of an encrypted lease set. What it needs besides the name is taken from
-    /// the session's configuration.
+    /// Finds the destination behind the name of an encrypted lease set. A secret or client key comes from the session's
+    /// configuration.
     ///
     /// # Errors
-    /// As [`Self::lookup`].
-    pub async fn lookup_blinded(&self, _name: &BlindedName) -> Result<Destination, Error> {
-        std::future::ready(()).await;
-        Err(Error::new(ErrorKind::Incompatible, "encrypted lease sets are not supported yet"))
+    /// As [`Self::lookup`]; [`ErrorKind::Denied`] when a secret or key is missing or wrong.
+    pub async fn lookup_blinded(&self, name: &BlindedName) -> Result<Destination, Error> {
+        let query = (*name, None);
+        self.ask(|reply| Command::LookupBlinded { query, reply }).await
+    }
+
+    /// As [`Self::lookup_blinded`], with a secret or client key for this destination alone. The session keeps them for
+    /// it, so calls to the destination work from then on.
+    ///
+    /// # Errors
+    /// As [`Self::lookup_blinded`].
+    pub async fn lookup_blinded_with(
+        &self,
+        name: &BlindedName,
+        access: BlindedAccess,
+    ) -> Result<Destination, Error> {
+        let query = (*name, Some(access));
+        self.ask(|reply| Command::LookupBlinded { query, reply }).await
     }
 
     /// The options of a destination's lease set, service records among them, as its owner signed them; from the netDb

@@ -23,6 +23,8 @@ const GATHER_URGENT: Duration = Duration::from_millis(200);
 const LIFE_MIN: Duration = Duration::from_secs(90);
 /// Leases end a little before their tunnels.
 const MARGIN_S: u64 = 10;
+/// A UTC day.
+const DAY_MS: u64 = 86_400_000;
 /// Encryption type of ECIES-X25519-AEAD-Ratchet.
 const ENCRYPTION_ECIES: u16 = 4;
 
@@ -39,6 +41,10 @@ pub(crate) struct Leases {
     wanted: usize,
     unpublished: bool,
     options: Mapping,
+    /// It is published in encrypted form, under a key that lasts until UTC midnight.
+    encrypted: bool,
+    /// When the day of the present version ends.
+    midnight: Option<Mono>,
     published_s: u32,
     current: Vec<Lease>,
     tunnels: Vec<InboundTunnel>,
@@ -48,11 +54,13 @@ pub(crate) struct Leases {
 
 impl Leases {
     /// `wanted`: tunnels for which the first version waits.
-    pub(crate) const fn new(wanted: usize, unpublished: bool) -> Self {
+    pub(crate) const fn new(wanted: usize, unpublished: bool, encrypted: bool) -> Self {
         Self {
             wanted,
             unpublished,
             options: Mapping::new(),
+            encrypted,
+            midnight: None,
             published_s: 0,
             current: Vec::new(),
             tunnels: Vec::new(),
@@ -98,8 +106,8 @@ impl Leases {
     }
 
     /// When a new version wants to be made.
-    pub(crate) const fn due(&self) -> Option<Mono> {
-        self.due
+    pub(crate) fn due(&self) -> Option<Mono> {
+        [self.due, self.midnight].into_iter().flatten().min()
     }
 
     /// Makes the new version if it is due.
@@ -110,8 +118,10 @@ impl Leases {
         encryption: &X25519Public,
         rng: &mut Rng,
     ) -> Option<LeaseSet2> {
-        self.due.filter(|at| *at <= now.mono)?;
+        self.due().filter(|at| *at <= now.mono)?;
         self.due = None;
+        self.midnight =
+            self.encrypted.then(|| now.mono + Duration::from_millis(DAY_MS - now.wall_ms % DAY_MS));
         let leases: Vec<Lease2> = self
             .tunnels
             .iter()
@@ -128,6 +138,7 @@ impl Leases {
             published_s: self.published_s,
             expires_s: end,
             unpublished: self.unpublished,
+            encrypted: self.encrypted,
             offline: keys.offline().cloned(),
             keys: vec![key],
             leases,

@@ -186,6 +186,11 @@ impl Task {
                 self.lookups.insert(token, reply);
                 self.engine.lookup(now, token, hash);
             }
+            Command::LookupBlinded { query: (name, access), reply } => {
+                let token = self.token();
+                self.lookups.insert(token, reply);
+                self.engine.lookup_blinded(now, token, name, access);
+            }
             Command::Options { hash, reply } => {
                 let token = self.token();
                 self.options.insert(token, (hash, reply));

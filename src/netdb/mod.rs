@@ -27,7 +27,7 @@ pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact};
 pub use message::{ReplyTunnel, Tunnels};
 pub use metrics::NetDbMetrics;
 pub use profiles::Profiles;
-pub use routing::{Distance, RoutingKey, closest, day_number, neighbour_day};
+pub use routing::{Distance, RoutingKey, closest, date, day_number, neighbour_day};
 pub use standing::{Report, Standing, Tier};
 pub use store::{Origin, Refusal};
 pub use view::{PeerEntry, PeerView, ViewPolicy};

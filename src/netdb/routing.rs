@@ -62,7 +62,7 @@ pub const fn day_number(wall_ms: u64) -> u64 {
 }
 
 /// `yyyymmdd` in ASCII, UTC, proleptic Gregorian calendar; years beyond 9999 wrap, which no clock reaches.
-fn date(wall_ms: u64) -> [u8; 8] {
+pub fn date(wall_ms: u64) -> [u8; 8] {
     // Days since 0000-03-01, so that a leap day ends its year (Hinnant's civil calendar arithmetic).
     let days = wall_ms / DAY_MS + 719_468;
     let era = days / 146_097;

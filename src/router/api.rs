@@ -28,7 +28,7 @@ use crate::netdb::PeerView;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::build::PoolReport;
 use crate::tunnel::task::PlaneHandle;
-use crate::wire::{DestHash, Destination, RouterHash, RouterInfo};
+use crate::wire::{BlindedName, DestHash, Destination, RouterHash, RouterInfo};
 
 /// Batches of tunnel messages that wait for a slow destination; what comes then is dropped and counted.
 const INBOX: usize = 512;
@@ -352,6 +352,9 @@ impl Router {
                 format!("the offline key ran out at {at} s since 1970"),
             ));
         }
+        if let Some(encryption) = &config.encryption {
+            encryption.check(&keys)?;
+        }
         let (stop, ended) = (self.inner.tasks.token().child_token(), CancellationToken::new());
         let (inbox_tx, inbox) = Queue::bounded("plane_to_destination", INBOX);
         let hash = keys.destination().hash();
@@ -379,7 +382,7 @@ impl Router {
         let (requests, pool_id, b32) = (self.inner.requests.clone(), seed.pool_id, destination.b32());
         let nickname = config.nickname.clone();
         self.inner.tasks.spawn_orderly("destination", async move {
-            destination::task::run(engine, nickname, b32, rng, wires).await;
+            Box::pin(destination::task::run(engine, nickname, b32, rng, wires)).await;
             // The streams' resets are on their way to the plane; the tunnels must not be taken away before them.
             tokio::time::sleep(LAST_WORDS).await;
             requests.send(Request::SessionEnded(pool_id)).await;
@@ -469,6 +472,14 @@ impl Router {
     }
 
     /// The nameless session for look-ups.
+    /// As [`Self::lookup`], for the name of an encrypted lease set that takes neither secret nor key.
+    ///
+    /// # Errors
+    /// As [`Session::lookup_blinded`].
+    pub async fn lookup_blinded(&self, name: &BlindedName) -> Result<Destination, Error> {
+        self.resolver().await?.lookup_blinded(name).await
+    }
+
     async fn resolver(&self) -> Result<&Session, Error> {
         self.inner
             .resolver

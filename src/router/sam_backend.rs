@@ -10,11 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::{Inner, Router};
 use crate::destination::{
-    self, DestinationKeys, Error, ErrorKind, I2pStream, Session, SessionConfig, StreamOptions, Target,
+    self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, Session, SessionConfig,
+    StreamOptions, Target,
 };
 use crate::sam::{self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamSession};
 use crate::tunnel::{PoolConfig, PoolSide};
-use crate::wire::{DestHash, Destination, SigType};
+use crate::wire::{BlindedName, DestHash, Destination, SigType};
 
 /// `i2p.streaming.profile` of programs that wait for every answer.
 const INTERACTIVE: u8 = 2;
@@ -41,7 +42,7 @@ fn failure(e: &Error) -> Failure {
     let code = match e.kind() {
         ErrorKind::InvalidTarget => ResultCode::InvalidKey,
         ErrorKind::NameNotFound => ResultCode::KeyNotFound,
-        ErrorKind::LeaseSetNotFound | ErrorKind::Incompatible | ErrorKind::Refused => {
+        ErrorKind::LeaseSetNotFound | ErrorKind::Incompatible | ErrorKind::Refused | ErrorKind::Denied => {
             ResultCode::CantReachPeer
         }
         ErrorKind::Timeout => ResultCode::Timeout,
@@ -78,6 +79,11 @@ impl Backend for SamBackend {
             session_config.streams = streams;
             session_config.unpublished = !config.lease_set.publish;
             session_config.lease_set_options = config.lease_set.options.clone();
+            let options = config.lease_set.encrypted;
+            let secret = options.secret;
+            session_config.encryption =
+                options.publish.map(|access| Encryption { secret: secret.clone(), access });
+            session_config.blinded_access = BlindedAccess { secret, client_key: options.client_key };
             let session = self.router()?.session(session_config).await.map_err(|e| failure(&e))?;
             Ok(Arc::new(Bridged { session }) as Arc<dyn SamSession>)
         })
@@ -105,6 +111,10 @@ impl Backend for SamBackend {
                 Err(e) => Err(Failure::new(ResultCode::LeaseSetNotFound, e.explain())),
             }
         })
+    }
+
+    fn lookup_blinded(&self, name: BlindedName) -> Boxed<'_, Result<Destination, Failure>> {
+        Box::pin(async move { self.router()?.lookup_blinded(&name).await.map_err(|e| failure(&e)) })
     }
 
     fn resolve(&self, host: &str) -> Boxed<'_, Result<Destination, Failure>> {
@@ -197,6 +207,11 @@ impl SamSession for Bridged {
             sam::Peer::Blinded(name) => Target::Blinded(name),
         };
         self.dial(target, options)
+    }
+
+    fn lookup_blinded(&self, name: BlindedName) -> Boxed<'static, Result<Destination, Failure>> {
+        let session = self.session.clone();
+        Box::pin(async move { session.lookup_blinded(&name).await.map_err(|e| failure(&e)) })
     }
 
     fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {

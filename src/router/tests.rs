@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Router, RouterConfig, Stage};
 use crate::destination::SessionConfig;
 
+mod keys;
+
 /// Routers that know each other; half of them floodfills.
 async fn network(n: usize) -> Vec<Router> {
     let _ = tracing_subscriber::fmt()

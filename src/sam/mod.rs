@@ -38,8 +38,8 @@ pub use datagram::SendOptions;
 pub use keys::{OfflineKeys, PrivateKeys};
 pub use naming::Name;
 pub use options::{
-    AddRequest, CreateRequest, DatagramOptions, ENCRYPTION_X25519, IdleOptions, LeaseSetOptions,
-    SessionConfig, StreamingOptions, Style, TunnelOptions,
+    AddRequest, CreateRequest, DatagramOptions, ENCRYPTION_X25519, EncryptedOptions, IdleOptions,
+    LeaseSetOptions, SessionConfig, StreamingOptions, Style, TunnelOptions,
 };
 pub use reply::ResultCode;
 pub use server::{Limits, SamConfig, SamError, SamMetrics, SamServer};

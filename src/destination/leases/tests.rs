@@ -31,7 +31,7 @@ impl Owner {
     fn new(wanted: usize) -> Self {
         let mut rng = Rng::from_seed(1);
         Self {
-            leases: Leases::new(wanted, false),
+            leases: Leases::new(wanted, false, false),
             keys: DestinationKeys::generate(&mut rng).expect("keys"),
             rng,
         }

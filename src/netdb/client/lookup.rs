@@ -9,12 +9,12 @@
 use super::super::message::Tunnels;
 use super::super::tags::Tags;
 use super::super::view::PeerView;
-use super::{check_lease_set, sealed_lookup};
+use super::{check_encrypted, check_lease_set, sealed_lookup};
 use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
 use crate::crypto::Verified;
 use crate::wire::{
-    DatabaseSearchReply, DatabaseStore, DestHash, Hash, I2np, I2npKind, LeaseSet2, RouterHash, StoreData,
-    TunnelId, Wire,
+    DatabaseSearchReply, DatabaseStore, DestHash, EncryptedLeaseSet, Hash, I2np, I2npKind, LeaseSet2,
+    RouterHash, StoreData, TunnelId, Wire,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -130,9 +130,16 @@ pub enum LeaseAction {
         /// The lease set, checked.
         lease_set: Arc<Verified<LeaseSet2>>,
     },
+    /// An encrypted one was found.
+    FoundEncrypted {
+        /// Under which key.
+        key: Hash,
+        /// The lease set, its outer signature checked.
+        lease_set: Arc<Verified<EncryptedLeaseSet>>,
+    },
     /// Not found.
     Failed {
-        /// Whose.
+        /// Whose, or the key of an encrypted one.
         hash: DestHash,
         /// Why.
         failure: LookupFailure,
@@ -165,6 +172,8 @@ struct Lookup {
     invalid: usize,
     named: usize,
     old: bool,
+    /// It is an encrypted lease set that is looked for.
+    encrypted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -218,6 +227,15 @@ impl LeaseLookups {
 
     /// Looks for the lease set of `hash`, unless it is being looked for already. Ends in `Found` or `Failed`.
     pub fn find(&mut self, now: Now, hash: DestHash) {
+        self.begin(now, hash, false);
+    }
+
+    /// Looks for the encrypted lease set under `key`. Ends in `FoundEncrypted` or `Failed`.
+    pub fn find_encrypted(&mut self, now: Now, key: Hash) {
+        self.begin(now, DestHash(key.0), true);
+    }
+
+    fn begin(&mut self, now: Now, hash: DestHash, encrypted: bool) {
         if self.table.contains_key(&hash) {
             return;
         }
@@ -240,6 +258,7 @@ impl LeaseLookups {
             invalid: 0,
             named: 0,
             old: false,
+            encrypted,
         };
         self.table.insert(hash, lookup);
         self.step(now, hash);
@@ -393,15 +412,18 @@ impl LeaseLookups {
     }
 
     fn on_store(&mut self, now: Now, hash: DestHash, store: &DatabaseStore) {
-        let checked = match &store.data {
-            StoreData::LeaseSet2(bytes) => check_lease_set(now, hash, bytes),
+        let Some(lookup) = self.table.get_mut(&hash) else { return };
+        let found = match &store.data {
+            StoreData::LeaseSet2(bytes) if !lookup.encrypted => check_lease_set(now, hash, bytes)
+                .map(|set| LeaseAction::Found { hash, lease_set: Arc::new(set) }),
+            StoreData::Encrypted(bytes) if lookup.encrypted => check_encrypted(now, store.key, bytes)
+                .map(|set| LeaseAction::FoundEncrypted { key: store.key, lease_set: Arc::new(set) }),
             _ => None,
         };
-        let Some(lookup) = self.table.get_mut(&hash) else { return };
-        match checked {
-            Some(lease_set) => {
+        match found {
+            Some(action) => {
                 self.cancel(&hash);
-                self.actions.push_back(LeaseAction::Found { hash, lease_set: Arc::new(lease_set) });
+                self.actions.push_back(action);
             }
             None if matches!(store.data, StoreData::LeaseSet1(_)) => lookup.old = true,
             None => lookup.invalid += 1,

@@ -19,7 +19,10 @@ use super::tags::Tags;
 use super::view::PeerEntry;
 use crate::base::{Now, Rng};
 use crate::crypto::Verified;
-use crate::wire::{DatabaseLookup, DestHash, Hash, I2np, LeaseSet2, LookupKind, Wire};
+use crate::wire::{
+    DatabaseLookup, DestHash, EncryptedLeaseSet, Hash, I2np, LeaseSet2, LookupKind, StoreData, Wire,
+};
+use std::sync::Arc;
 
 /// A sealed question for a lease set, whose answer comes to `reply` under a fresh tag for `purpose`.
 fn sealed_lookup<P>(
@@ -40,6 +43,79 @@ fn sealed_lookup<P>(
     };
     let inner = lookup_message(rng, now.wall_ms, &question);
     garlic_for_router(rng, now, &floodfill.key, &inner)
+}
+
+/// A lease set in the form in which floodfills get it.
+#[derive(Clone, Debug)]
+pub enum Publication {
+    /// For everybody who knows the destination's hash.
+    Plain(Arc<Verified<LeaseSet2>>),
+    /// For those who know the day's blinded key and can open it.
+    Encrypted(Arc<Verified<EncryptedLeaseSet>>),
+}
+
+impl From<Arc<Verified<LeaseSet2>>> for Publication {
+    fn from(set: Arc<Verified<LeaseSet2>>) -> Self {
+        Self::Plain(set)
+    }
+}
+
+impl From<Arc<Verified<EncryptedLeaseSet>>> for Publication {
+    fn from(set: Arc<Verified<EncryptedLeaseSet>>) -> Self {
+        Self::Encrypted(set)
+    }
+}
+
+impl Publication {
+    /// The key under which it is stored.
+    pub fn key(&self) -> Hash {
+        match self {
+            Self::Plain(set) => set.destination().hash().into(),
+            Self::Encrypted(set) => set.store_key(),
+        }
+    }
+
+    /// When it was signed, seconds since 1970.
+    pub fn published_s(&self) -> u32 {
+        match self {
+            Self::Plain(set) => set.published_s(),
+            Self::Encrypted(set) => set.published_s(),
+        }
+    }
+
+    /// The body for a DatabaseStore.
+    fn data(&self) -> StoreData {
+        match self {
+            Self::Plain(set) => StoreData::LeaseSet2(set.raw().to_vec()),
+            Self::Encrypted(set) => StoreData::Encrypted(set.raw().to_vec()),
+        }
+    }
+
+    /// Whether `data` is this version or a newer one of the same.
+    fn is_in(&self, now: Now, data: &StoreData) -> bool {
+        let found = match (self, data) {
+            (Self::Plain(set), StoreData::LeaseSet2(bytes)) => {
+                check_lease_set(now, set.destination().hash(), bytes).map(|found| found.published_s())
+            }
+            (Self::Encrypted(set), StoreData::Encrypted(bytes)) => {
+                check_encrypted(now, set.store_key(), bytes).map(|found| found.published_s())
+            }
+            _ => None,
+        };
+        found.is_some_and(|at| at >= self.published_s())
+    }
+}
+
+/// Checks an encrypted lease set that came as an answer: key, signature of the blinded key, and that it still runs.
+fn check_encrypted(now: Now, key: Hash, bytes: &[u8]) -> Option<Verified<EncryptedLeaseSet>> {
+    let set = EncryptedLeaseSet::from_bytes(bytes).ok()?;
+    let now_s = now.wall_s();
+    let ahead = set.published_s() > now_s.saturating_add(120);
+    let lapsed = set.offline().is_some_and(|o| o.expires_s < now_s);
+    if set.store_key() != key || set.expires_s() <= now_s || ahead || lapsed {
+        return None;
+    }
+    Verified::check(set).ok()
 }
 
 /// Checks a lease set that came as an answer: whose it is, signature, and that a lease still runs.

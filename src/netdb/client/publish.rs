@@ -5,16 +5,15 @@
 //! tunnels; one that is silent for three seconds is replaced by the next nearest. The first confirmation makes the
 //! destination reachable and is reported. Seven seconds later the lease set is looked up at another floodfill; if it
 //! is not there, it is stored anew elsewhere, at most five times with growing pauses. At UTC midnight, when other
-//! floodfills become responsible, it is stored again.
+//! floodfills become responsible, it is stored again; an encrypted one then gets another key and comes anew.
 
 use super::super::message::{Tunnels, garlic_for_router, nonzero, store};
 use super::super::routing::{MIDNIGHT_WINDOW_MS, day_number, neighbour_day};
 use super::super::tags::Tags;
 use super::super::view::{PeerEntry, PeerView};
-use super::sealed_lookup;
+use super::{Publication, sealed_lookup};
 use crate::base::{Mono, Now, Rng};
-use crate::crypto::Verified;
-use crate::wire::{DatabaseStore, Hash, I2np, I2npKind, LeaseSet2, RouterHash, StoreData, TunnelId, Wire};
+use crate::wire::{DatabaseStore, I2np, I2npKind, RouterHash, TunnelId, Wire};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,7 +93,7 @@ pub struct LeasePublisher {
     rng: Rng,
     view: PeerView,
     tunnels: Tunnels,
-    current: Option<Arc<Verified<LeaseSet2>>>,
+    current: Option<Publication>,
     phase: Phase,
     stores: Vec<Store>,
     /// When the last round of stores began.
@@ -149,12 +148,12 @@ impl LeasePublisher {
     }
 
     /// Publishes this version from now on, at once unless one was published a moment ago.
-    pub fn publish(&mut self, now: Now, lease_set: Arc<Verified<LeaseSet2>>) {
+    pub fn publish(&mut self, now: Now, lease_set: impl Into<Publication>) {
         let at = match self.began {
             Some(began) if self.announced => (began + MIN_INTERVAL).max(now.mono),
             _ => now.mono,
         };
-        self.current = Some(lease_set);
+        self.current = Some(lease_set.into());
         self.announced = false;
         self.repairs = 0;
         self.distrusted.clear();
@@ -238,7 +237,10 @@ impl LeasePublisher {
     /// Does what can be done now and notes when there will be more to do.
     fn step(&mut self, now: Now) {
         let Some(current) = self.current.clone() else { return };
-        if self.day != 0 && self.day != day_number(now.wall_ms) && !matches!(self.phase, Phase::Storing(_)) {
+        // An encrypted one has another key from then on: its owner makes a new one.
+        let moves = matches!(current, Publication::Plain(_));
+        let new_day = self.day != 0 && self.day != day_number(now.wall_ms);
+        if moves && new_day && !matches!(self.phase, Phase::Storing(_)) {
             self.restart(now.mono);
         }
         match self.phase {
@@ -266,7 +268,7 @@ impl LeasePublisher {
         })
     }
 
-    fn store_step(&mut self, now: Now, current: &Verified<LeaseSet2>) {
+    fn store_step(&mut self, now: Now, current: &Publication) {
         self.day = day_number(now.wall_ms);
         loop {
             let confirmed = self.stores.iter().filter(|s| s.confirmed).count();
@@ -295,8 +297,8 @@ impl LeasePublisher {
         self.phase = Phase::Verifying(now.mono + VERIFY_AFTER);
     }
 
-    fn pick(&self, now: Now, current: &LeaseSet2) -> Option<Arc<PeerEntry>> {
-        let key = Hash::from(current.destination().hash());
+    fn pick(&self, now: Now, current: &Publication) -> Option<Arc<PeerEntry>> {
+        let key = current.key();
         let used = |h: &RouterHash| self.stores.iter().any(|s| s.floodfill == *h);
         let skip = |h: &RouterHash| used(h) || self.distrusted.contains(h);
         let next = self.view.closest_floodfills(&key, now.wall_ms, skip, 1).into_iter().next();
@@ -304,9 +306,12 @@ impl LeasePublisher {
     }
 
     /// Near UTC midnight the floodfill of the other day gets a copy too; nobody waits for its confirmation.
-    fn store_next_day(&mut self, now: Now, current: &Verified<LeaseSet2>) {
+    fn store_next_day(&mut self, now: Now, current: &Publication) {
         let Some(day) = neighbour_day(now.wall_ms, MIDNIGHT_WINDOW_MS) else { return };
-        let key = Hash::from(current.destination().hash());
+        if matches!(current, Publication::Encrypted(_)) {
+            return;
+        }
+        let key = current.key();
         let skip = |h: &RouterHash| self.stores.iter().any(|s| s.floodfill == *h);
         let other = self.view.closest_floodfills(&key, day, skip, 1).into_iter().next();
         if let Some(other) = other {
@@ -314,7 +319,7 @@ impl LeasePublisher {
         }
     }
 
-    fn send_store(&mut self, now: Now, current: &LeaseSet2, floodfill: &PeerEntry) {
+    fn send_store(&mut self, now: Now, current: &Publication, floodfill: &PeerEntry) {
         let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return };
         if self.stores.is_empty() {
             self.began = Some(now.mono);
@@ -322,9 +327,9 @@ impl LeasePublisher {
         let token = nonzero(&mut self.rng);
         self.stores.push(Store { floodfill: floodfill.hash, token, sent: now.mono, confirmed: false });
         let body = DatabaseStore {
-            key: current.destination().hash().into(),
+            key: current.key(),
             reply: Some((token, reply.tunnel, reply.gateway)),
-            data: StoreData::LeaseSet2(current.raw().to_vec()),
+            data: current.data(),
         };
         let inner = store(&mut self.rng, now.wall_ms, &body);
         if let Some(message) = garlic_for_router(&mut self.rng, now, &floodfill.key, &inner) {
@@ -346,7 +351,7 @@ impl LeasePublisher {
 
     /// Looks whether a floodfill other than those that confirmed has the lease set; if there is no other, one of
     /// those.
-    fn verify_step(&mut self, now: Now, current: &Verified<LeaseSet2>) {
+    fn verify_step(&mut self, now: Now, current: &Publication) {
         if let Some(sent) = self.verify_sent {
             if now.mono < sent + VERIFY_TIMEOUT {
                 return;
@@ -358,7 +363,7 @@ impl LeasePublisher {
             return;
         }
         let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return };
-        let key = Hash::from(current.destination().hash());
+        let key = current.key();
         let tried = |h: &RouterHash| self.verifies.contains(h);
         let stored = |h: &RouterHash| self.stores.iter().any(|s| s.confirmed && s.floodfill == *h);
         let mut found = self.view.closest_floodfills(&key, now.wall_ms, |h| tried(h) || stored(h), 1);
@@ -385,9 +390,7 @@ impl LeasePublisher {
         }
         if message.kind == I2npKind::DATABASE_STORE
             && let Ok(body) = DatabaseStore::from_bytes(&message.body)
-            && let StoreData::LeaseSet2(bytes) = &body.data
-            && let Some(found) = super::check_lease_set(now, current.destination().hash(), bytes)
-            && found.published_s() >= current.published_s()
+            && current.is_in(now, &body.data)
         {
             self.phase = Phase::Settled;
             self.verify_sent = None;

@@ -128,6 +128,9 @@ impl LeaseSets {
         if set.store_key() != key {
             return Err(Refusal::WrongKey);
         }
+        if set.offline().is_some_and(|o| o.expires_s < now.wall_s()) {
+            return Err(Refusal::TooOld);
+        }
         self.check_times(now, key, set.published_s(), set.expires_s())?;
         let entry = LeaseEntry {
             kind: Kind::Encrypted,

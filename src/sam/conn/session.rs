@@ -9,7 +9,7 @@ use super::{Conn, Flow, Owned};
 use crate::sam::backend::{Binding, Failure, SamSession};
 use crate::sam::datagram::Delivery;
 use crate::sam::keys::PrivateKeys;
-use crate::sam::options::{CreateRequest, LeaseSetOptions, SessionConfig, Style};
+use crate::sam::options::{CreateRequest, EncryptedOptions, LeaseSetOptions, SessionConfig, Style};
 use crate::sam::parse::{LINE_MAX, Params};
 use crate::sam::registry::{Conflict, Reservation};
 use crate::sam::reply::{self, Domain, ResultCode};
@@ -96,6 +96,7 @@ impl Conn {
             )));
         }
         let request = CreateRequest::new(params).map_err(error)?;
+        EncryptedOptions::new(params).map_err(error)?;
         let keys = match params.filled("DESTINATION") {
             None | Some("TRANSIENT") => self.new_keys(request.signature_type.as_deref())?,
             Some(text) => {

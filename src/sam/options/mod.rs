@@ -6,10 +6,12 @@
 //! Spec: SAMv3 `SESSION CREATE`, I2CP "Client Options".
 
 mod datagrams;
+mod encrypted;
 mod subsession;
 
 pub use datagrams::DatagramOptions;
 pub(super) use datagrams::{PROTOCOL_RAW, raw_protocol};
+pub use encrypted::EncryptedOptions;
 pub use subsession::AddRequest;
 
 use super::command::{connect_timeout_ms, port};
@@ -237,6 +239,8 @@ pub struct LeaseSetOptions {
     pub bundle: bool,
     /// `i2cp.leaseSetOption.N=key=value` in the order of N: service records and the like.
     pub options: Vec<(String, String)>,
+    /// Encrypted lease sets: our own and those of others.
+    pub encrypted: EncryptedOptions,
 }
 
 /// ECIES-X25519, the one encryption type of destinations here.
@@ -262,6 +266,8 @@ impl LeaseSetOptions {
             publish: !flag(params, "i2cp.dontPublishLeaseSet").unwrap_or(false),
             bundle: flag(params, "shouldBundleReplyInfo").unwrap_or(true),
             options: lease_set_options(params),
+            // Those that cannot be read have been refused before.
+            encrypted: EncryptedOptions::new(params).unwrap_or_default(),
         }
     }
 

@@ -49,7 +49,13 @@ fn every_style_has_its_word_and_primary_two() {
 fn without_options_the_defaults_hold() {
     let config = config("");
     assert_eq!((&config.inbound, &config.outbound), (&TunnelOptions::default(), &TunnelOptions::default()));
-    let usual = LeaseSetOptions { encryption: vec![4], publish: true, bundle: true, options: Vec::new() };
+    let usual = LeaseSetOptions {
+        encryption: vec![4],
+        publish: true,
+        bundle: true,
+        options: Vec::new(),
+        encrypted: EncryptedOptions::default(),
+    };
     assert_eq!(config.lease_set, usual);
     assert_eq!(config.streaming, StreamingOptions::default());
     assert_eq!(config.idle, IdleOptions { reduce: None, close_ms: None });

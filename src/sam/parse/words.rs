@@ -165,7 +165,7 @@ impl<'a> Line<'a> {
         let words = text.split_ascii_whitespace().enumerate().filter(shown).map(|(_, word)| {
             let (key, value) = word.split_once('=').unwrap_or(("", word));
             let equals = if key.is_empty() { "" } else { "=" };
-            if key.eq_ignore_ascii_case("PASSWORD") {
+            if is_secret(key) {
                 return format!("{key}=..");
             }
             let cut = |text: &str| {
@@ -301,4 +301,19 @@ fn text(bytes: Vec<u8>) -> Result<String, SyntaxError> {
         return Err(SyntaxError::Text);
     }
     Ok(text)
+}
+
+/// Whether the value of this key must not be seen, however short it is.
+fn is_secret(key: &str) -> bool {
+    const PREFIXES: [&str; 6] = [
+        "PASSWORD",
+        "i2cp.leaseSetPrivKey",
+        "i2cp.leaseSetSecret",
+        "i2cp.leaseSetClient.",
+        "i2cp.leaseSetPrivateKey",
+        "i2cp.leaseSetSigningPrivateKey",
+    ];
+    let starts =
+        |prefix: &&str| key.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+    PREFIXES.iter().any(starts)
 }
