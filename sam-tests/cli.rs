@@ -452,3 +452,70 @@ fn a_bridge_may_be_a_unix_socket_alone() {
     let line = complains(&mut run(&scratch.path("third"), &["--sam-unix-user", "7"]));
     assert!(line.contains("sam-unix-users: needs sam-unix"), "{line}");
 }
+
+/// `samovar sam-users` with this on standard input.
+fn sam_users(dir: &Path, args: &[&str], password: &str) -> Output {
+    let mut command = samovar(&["sam-users"]);
+    let mut child = command.args(args).arg("--data-dir").arg(dir).stdin(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), password.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn users_are_made_by_hand_and_the_router_asks_for_their_passwords() {
+    use std::io::Write as _;
+    let scratch = Scratch::new();
+    let dir = scratch.path("data");
+    let says = |args: &[&str], password: &str| {
+        let output = sam_users(&dir, args, password);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let fails = |args: &[&str], password: &str| complaint(&sam_users(&dir, args, password));
+    assert!(fails(&["enable"], "").contains("there is no user"));
+    assert!(fails(&["add", "joe"], "").contains("no password was given"));
+    assert!(fails(&["add", "a:b"], "x\n").contains("no colon"));
+    assert!(!dir.exists(), "nothing is made before there is something to keep");
+    // A bridge for other machines is refused, and the way out is told.
+    let open = ["--sam", "0.0.0.0:0", "--sam-udp", "127.0.0.1:0"];
+    let refused = |args: &[&str]| {
+        let mut command = samovar(&["run", "--no-reseed"]);
+        complains(command.args(args).arg("--data-dir").arg(&dir))
+    };
+    let line = refused(&open);
+    assert!(line.contains("sam: 0.0.0.0:0 can be reached") && line.contains("sam-users add NAME"), "{line}");
+    assert!(refused(&["--sam", "127.0.0.1:0", "--sam-auth"]).contains("sam-auth: there is no user yet"));
+    assert!(
+        says(&["add", "joe"], "two words\nrest").contains("user joe added; passwords are not asked for yet")
+    );
+    assert!(fails(&["add", "joe"], "x\n").contains("samovar sam-users password joe"));
+    assert!(refused(&open).contains("can be reached"), "users, but nobody is asked");
+    says(&["add", "jim"], "x\r\n");
+    says(&["remove", "jim"], "");
+    assert!(fails(&["remove", "jim"], "").contains("jim: user not found"));
+    assert_eq!(says(&["enable"], ""), "passwords are asked for\n");
+    assert_eq!(says(&["list"], ""), "# passwords are asked for\njoe\n");
+    let file = fs::read_to_string(dir.join("sam-users")).unwrap();
+    assert!(file.contains("joe:$argon2id$v=19$") && !file.contains("two words"), "{file}");
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let mut command = samovar(&["run", "--no-reseed", "--sam-udp", "127.0.0.1:0", "--sam"]);
+    command.arg(format!("0.0.0.0:{}", free.port())).arg("--data-dir").arg(&dir);
+    let router = Running::until(&mut command, "router started", false);
+    let ask = |line: &str| {
+        let mut socket = std::net::TcpStream::connect(free).unwrap();
+        socket.write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(socket).read_line(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask("HELLO VERSION\n").contains("USER and PASSWORD required"));
+    assert!(ask("HELLO VERSION USER=joe PASSWORD=x\n").contains("authorization failed"));
+    assert!(ask("HELLO VERSION USER=joe PASSWORD=\"two words\"\n").contains("RESULT=OK"));
+    // While it runs.
+    says(&["password", "joe"], "new\n");
+    assert!(ask("HELLO VERSION USER=joe PASSWORD=\"two words\"\n").contains("authorization failed"));
+    assert!(ask("HELLO VERSION USER=joe PASSWORD=new\n").contains("RESULT=OK"));
+    says(&["disable"], "");
+    assert!(ask("HELLO VERSION\n").contains("USER and PASSWORD required"), "it is open to other machines");
+    drop(router);
+}

@@ -9,6 +9,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use super::access::AccessArgs;
 use super::names::NamesArgs;
 use super::settings::{Settings, Switch};
+use super::users::UsersArgs;
 
 const AFTER: &str = "\
 Programs talk to the router through SAM (https://geti2p.net/en/docs/api/samv3) at 127.0.0.1:7656.
@@ -39,6 +40,8 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// Show and change the address book: host names and what they stand for.
     Names(NamesArgs),
+    /// Say who may use the SAM bridge: users and passwords.
+    SamUsers(UsersArgs),
     /// Print versions.
     Version,
 }

@@ -16,6 +16,7 @@ mod sam_client;
 mod settings;
 mod signals;
 mod system;
+mod users;
 
 use std::fmt;
 use std::io::Write as _;
@@ -79,6 +80,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Devnet(args) => devnet::main(&args),
         Command::Demo(args) => demo::main(&args),
         Command::Names(args) => names::main(args),
+        Command::SamUsers(args) => users::main(args),
         Command::Version => print(&version()),
     };
     match result {

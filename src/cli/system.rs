@@ -45,3 +45,41 @@ pub(super) fn raise_file_limit() {
 
 #[cfg(not(unix))]
 pub(super) fn raise_file_limit() {}
+
+/// The terminal shows nothing of what is typed until this is dropped.
+#[cfg(unix)]
+pub(super) struct Unseen(Option<rustix::termios::Termios>);
+
+#[cfg(unix)]
+impl Unseen {
+    pub(super) fn start() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let before = tcgetattr(std::io::stdin()).ok();
+        if let Some(mut quiet) = before.clone() {
+            quiet.local_modes.remove(LocalModes::ECHO);
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet);
+        }
+        Self(before)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ =
+                rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Flush, before);
+        }
+    }
+}
+
+/// Here the terminal cannot be told.
+#[cfg(not(unix))]
+pub(super) struct Unseen;
+
+#[cfg(not(unix))]
+impl Unseen {
+    pub(super) fn start() -> Self {
+        Self
+    }
+}

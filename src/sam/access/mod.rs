@@ -112,7 +112,9 @@ impl Access {
 
     /// Whether passwords are asked for.
     pub(super) fn required(&self) -> bool {
-        self.forced || self.fresh().users.required()
+        // First the file: users may have changed even if the answer is known.
+        let wanted = self.fresh().users.required();
+        self.forced || wanted
     }
 
     /// Checks what a client said in `HELLO`.
@@ -248,10 +250,14 @@ impl State {
             return Ok(());
         }
         // Remembered even if it is damaged, so that it is complained about once.
+        let again = self.stamp.is_some();
         self.stamp = stamp;
         self.users = Users::load(path)?;
         self.right.clear();
-        tracing::info!(users = self.users.names().count(), auth = self.users.required(), "SAM users read");
+        if again {
+            let users = self.users.names().count();
+            tracing::info!(users, auth = self.users.required(), "the file of SAM users has changed");
+        }
         Ok(())
     }
 }

@@ -40,9 +40,8 @@ impl Drop for Scratch {
 }
 
 async fn start(path: PathBuf, users: Vec<u32>) -> Result<(SamServer, Tasks), SamError> {
-    let mut config = SamConfig::default();
-    config.address = None;
-    config.unix = Some(UnixSocket { path, users });
+    let unix = Some(UnixSocket { path, users });
+    let config = SamConfig { address: None, unix, ..SamConfig::default() };
     let tasks = Tasks::new();
     let server = SamServer::start(config, StandIn::new(&Network::default(), 1), &tasks).await?;
     Ok((server, tasks))
