@@ -345,6 +345,45 @@ fn names_are_kept_in_a_hosts_file_without_a_router() {
 }
 
 #[test]
+fn a_running_router_takes_names_over() {
+    let scratch = Scratch::new();
+    let (dir, one) = (scratch.path("data"), destination(1));
+    let at = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let mut command = samovar(&["run", "--no-reseed", "--sam-udp", "127.0.0.1:0", "--sam", &at.to_string()]);
+    let mut router = Running::until(command.arg("--data-dir").arg(&dir), "router started", false);
+    let bridge = std::net::TcpStream::connect(at).unwrap();
+    let mut lines = BufReader::new(bridge.try_clone().unwrap());
+    let mut ask = |text: &str| {
+        std::io::Write::write_all(&mut &bridge, format!("{text}\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        line
+    };
+    ask("HELLO VERSION");
+    let lookup = "NAMING LOOKUP NAME=forum.i2p";
+    assert!(ask(lookup).starts_with("NAMING REPLY RESULT=KEY_NOT_FOUND NAME=forum.i2p MESSAGE="));
+    names(&dir, &["add", "forum.i2p", &one]);
+    std::thread::sleep(Duration::from_millis(60));
+    assert_eq!(ask(lookup), format!("NAMING REPLY RESULT=OK NAME=forum.i2p VALUE={one}\n"));
+    names(&dir, &["remove", "forum.i2p"]);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(ask(lookup).contains("KEY_NOT_FOUND"));
+    router.signal("TERM");
+    assert_eq!(router.exit(), Some(0));
+}
+
+#[test]
+fn subscriptions_lead_to_sites_on_i2p_alone() {
+    let scratch = Scratch::new();
+    let dir = scratch.path("data");
+    let bad = |args: &[&str]| complains(&mut run(&dir, args));
+    let refused = bad(&["--subscribe", "http://example.com/hosts.txt"]);
+    assert!(refused.contains("subscriptions: http://example.com/hosts.txt") && refused.contains(".i2p"));
+    assert!(bad(&["--subscribe", "http://a.i2p/", "--no-subscriptions"]).contains("cannot be used with"));
+    assert!(bad(&["--hosts", "/nowhere/hosts.txt"]).contains("/nowhere/hosts.txt: cannot be read"));
+}
+
+#[test]
 fn further_hosts_files_are_read_and_their_names_can_be_kept_out() {
     let scratch = Scratch::new();
     let dir = scratch.path("data");

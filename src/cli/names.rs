@@ -16,15 +16,16 @@ use super::{Failure, file, print, system};
 
 const AFTER: &str = "\
 Examples:
-  samovar names add forum.i2p jQKZ..AAcAAA==     an entry of your own; it wins over every other source
-  samovar names lookup forum.i2p                 what the book has, without asking the network
-  samovar names list 'forum*'                    names that match, with address and source
-  samovar names list --conflicts                 destinations that were kept out
-  samovar names remove forum.i2p                 your entry goes; a subscribed name is kept out from now on
-  samovar names export hosts.txt                 the whole book as a plain hosts file
+  samovar names add forum.i2p jQKZ..AAcAAA==   an entry of your own; it wins over all others
+  samovar names lookup forum.i2p               what the book has; the network is not asked
+  samovar names list 'forum*'                  names that match, with address and source
+  samovar names list --conflicts               destinations that were kept out
+  samovar names remove forum.i2p               your entry goes; a subscribed name is kept out
+  samovar names export hosts.txt               the whole book as a plain hosts file
 
-Your entries are lines of hosts.txt in the data directory, which you may also edit by hand. Further hosts files
-(`samovar run --hosts FILE`) come after them, subscriptions last. A running router takes changes over within a second.";
+Your entries are lines of hosts.txt in the data directory, which you may also edit by hand.
+Further hosts files (`samovar run --hosts FILE`) come after them, subscriptions last
+(`samovar run --subscribe URL`). A running router sees changes within a second.";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = AFTER)]
