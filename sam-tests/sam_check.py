@@ -95,15 +95,18 @@ class Targets:
 
     @property
     def restart_command(self):
-        """Ends those that hang; `revive` starts what has ended. The kit says in SAM_DEAD who does not answer."""
-        return f'for s in $SAM_DEAD; do kill -KILL "$(cat {self.folder}/$s.pid)" 2>/dev/null; done; sleep 2'
+        """Ends those that hang and asks `revive` for the rest. The kit says in SAM_DEAD who does not answer."""
+        return f'for s in $SAM_DEAD; do kill -KILL "$(cat {self.folder}/$s.pid)" 2>/dev/null; done; sleep 1; touch {self.folder}/revive; sleep 2'
 
     def revive(self):
+        """A dead router under test stays dead until the kit has noticed."""
+        asked = self.folder / "revive"
         for router in self.net.routers:
-            if not router.alive():
+            if not router.alive() and (router not in self.under_test.values() or asked.exists()):
                 self.starts += 1
                 router.start()
         self.write_pids()
+        asked.unlink(missing_ok=True)
 
 
 def i2pd(words):

@@ -20,6 +20,13 @@ LONG_TOKEN = re.compile(r"[A-Za-z0-9~-]{60,}={0,2}")
 REPLY = re.compile(r"[^ ]+ (REPLY|STATUS)( |$)")
 
 
+def readable(sock, seconds):
+    """Waits for something to read, the end included."""
+    watch = select.poll()
+    watch.register(sock, select.POLLIN)
+    return bool(watch.poll(seconds * 1000))
+
+
 def shorten(text):
     """Text for people: keys cut down to their first characters, long texts in the middle."""
     text = LONG_TOKEN.sub(lambda m: f"{m[0][:6]}..({len(m[0])})", text)
@@ -146,7 +153,7 @@ class Conn:
     def _more(self, end):
         """Reads once, until the time `end`. False at the end of the stream, None when time is up."""
         wait = end - time.monotonic()
-        if wait <= 0 or not select.select([self.sock], [], [], wait)[0]:
+        if wait <= 0 or not readable(self.sock, wait):
             return None
         try:
             data = self.sock.recv(65536)
@@ -268,13 +275,13 @@ class Listener:
 
     def take(self, timeout):
         """The next connection, as a Conn."""
-        if not select.select([self.sock], [], [], timeout)[0]:
+        if not readable(self.sock, timeout):
             raise Fail(f"expected the server to connect to our port, it did not within {timeout:.0f} s")
         sock, _ = self.sock.accept()
         return self.t.adopt(sock)
 
     def none(self, seconds):
-        if select.select([self.sock], [], [], seconds)[0]:
+        if readable(self.sock, seconds):
             raise Fail("expected no connection to our port, one came")
 
     def close(self):
@@ -304,7 +311,7 @@ class Udp:
 
     def take(self, timeout):
         """The next datagram, None when none came in time."""
-        if not select.select([self.sock], [], [], max(timeout, 0))[0]:
+        if not readable(self.sock, max(timeout, 0)):
             return None
         data, self.source = self.sock.recvfrom(1 << 16)
         self.t.journal("udp", "<", data)

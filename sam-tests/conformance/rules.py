@@ -12,6 +12,8 @@ import rules_life
 import rules_stream
 import rules_stream_data
 import rules_forward
+import rules_datagram
+import rules_primary
 from runner import RULES
 
 

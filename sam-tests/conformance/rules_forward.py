@@ -23,7 +23,7 @@ def forward(t, session, sink, options="", version=None):
 @rule("forward.basic", "S7")
 def _(t):
     """Each peer is one TCP connection to HOST:PORT, which begins with the peer's destination."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink, version="3.1")
     for i in range(3):
@@ -46,7 +46,7 @@ def _(t):
     """From 3.2 on the first line has the ports."""
     t.need("3.2")
     t.need("3.2", t.far)
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink)
     t.connect(b, a.destination, options=" FROM_PORT=5 TO_PORT=6 SILENT=false").push(b"x")
@@ -57,7 +57,7 @@ def _(t):
 @rule("forward.silent", "S7")
 def _(t):
     """SILENT=true leaves out the first line, for programs that know nothing of I2P; the command's own reply comes all the same."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink, " SILENT=true")
     near = t.connect(b, a.destination)
@@ -72,7 +72,7 @@ def _(t):
 @rule("forward.server-first", "S7")
 def _(t):
     """Mail and IRC servers speak first."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink, " SILENT=true")
     near = t.connect(b, a.destination)
@@ -84,7 +84,7 @@ def _(t):
 @rule("forward.host-default", "S7")
 def _(t):
     """Without HOST it is the client's own address."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     t.hello().want(f"STREAM FORWARD ID={a.id} PORT={sink.port}", "OK")
     t.connect(b, a.destination).push(b"x")
@@ -119,7 +119,7 @@ def _(t):
 @rule("forward.after-accept", "5")
 def _(t):
     """FORWARD beside a pending ACCEPT fails too, and the ACCEPT still stands."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     waiting = t.accept(a)
     fails(t, f"STREAM FORWARD ID={a.id} PORT=9999 HOST=127.0.0.1", "I2P_ERROR")
     t.connect(b, a.destination).push(b"x")
@@ -129,7 +129,7 @@ def _(t):
 @rule("forward.accept-after-end", "S7")
 def _(t):
     """When the FORWARD's socket is closed the session can ACCEPT again, and forward again."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     c = forward(t, a, sink)
     c.close()
@@ -149,7 +149,7 @@ def _(t):
 @rule("forward.streams-survive", "S7")
 def _(t):
     """Closing the FORWARD's socket ends the listening, not the streams that stand."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     c = forward(t, a, sink, " SILENT=true")
     near = t.connect(b, a.destination)
@@ -167,7 +167,7 @@ def _(t):
 @rule("forward.refused", "S7")
 def _(t):
     """Nobody at HOST:PORT: the peer is turned away soon, and the next one is tried again."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink)
     port = sink.port
@@ -205,7 +205,7 @@ def _(t):
 @rule("forward.many", "S7")
 def _(t):
     """Twenty peers at once are twenty connections."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     forward(t, a, sink, " SILENT=true")
     peers = []
@@ -221,7 +221,7 @@ def _(t):
 @rule("forward.ssl", "S7")
 def _(t):
     """SSL=true means TLS to HOST:PORT, or a refusal; plain text to a program that asked for TLS is a leak."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     c = t.hello()
     reply = c.reply(f"STREAM FORWARD ID={a.id} PORT={sink.port} HOST=127.0.0.1 SSL=true SILENT=true")
@@ -241,7 +241,7 @@ def _(t):
     """The same with a real TLS server behind it, whose certificate nobody signed."""
     if not shutil.which("openssl"):
         raise Skip("needs the command openssl to make a certificate")
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     sink = t.listener()
     with tempfile.TemporaryDirectory() as folder:
         key, cert = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")

@@ -155,6 +155,7 @@ def _(t):
 @rule("offline.datagram", "4", SHOULD)
 def _(t):
     """Repliable datagrams of the first format cannot carry an offline signature."""
+    t.style("DATAGRAM", 0)
     c, reply = with_key(t, keys.Key().offline(), "DATAGRAM")
     if reply.result != "I2P_ERROR":
         raise Fail("expected RESULT=I2P_ERROR")
@@ -164,6 +165,7 @@ def _style(style):
     @rule(f"offline.{style.lower()}", "4", SHOULD)
     def _(t):
         """Offline keys work with every style whose format can carry them."""
+        t.style(style, 0)
         text = keys.Key().offline()
         c, reply = with_key(t, text, style)
         c.check(reply, "OK")

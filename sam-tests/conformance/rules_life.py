@@ -53,7 +53,7 @@ def _(t):
 @rule("life.streams-end", "L1")
 def _(t):
     """When a session goes its streams go: both ends see the end, and no peer is left hanging."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     near, far = t.stream(a, b)
     other, mine = t.stream(b, a)
     a.conn.close()
@@ -108,8 +108,7 @@ def _(t):
 @rule("life.recreate", "L4")
 def _(t):
     """The same key again right after the close gives a session that works: RetroShare waits 10 s because i2pd's does not."""
-    a = t.create()
-    b = t.session(t.far)
+    a, b = t.friends()
     for _ in range(2):
         a.conn.close()
         a = t.create(key=a.private)
@@ -121,9 +120,7 @@ def _(t):
 @rule("life.recreate-lasts", "L4")
 def _(t):
     """i2pd's second session dies 5 s after its OK, when the first one is finally cleared away."""
-    a = t.create()
-    b = t.session(t.far)
-    t.stream(b, a)
+    a, b = t.friends()
     a.conn.close()
     a = t.create(key=a.private)
     near, far = t.stream(b, a)
@@ -136,8 +133,7 @@ def _(t):
 @rule("life.recreate-after-reset", "L4")
 def _(t):
     """The same with streams open and the control socket reset."""
-    a = t.create()
-    b = t.session(t.far)
+    a, b = t.friends()
     near, _ = t.stream(b, a)
     a.conn.reset()
     a = t.create(key=a.private)

@@ -160,7 +160,7 @@ def _endless(t, c, domain):
             raise
 
 
-@rule("line.too-long", "T4")
+@rule("line.too-long", "T4", danger=True)
 def _(t):
     """A line without end must not fill the server's memory: an error and a close, after 16 KiB or a little more."""
     c = t.hello()
@@ -168,7 +168,7 @@ def _(t):
     _endless(t, c, "NAMING")
 
 
-@rule("line.too-long-first", "T4")
+@rule("line.too-long-first", "T4", danger=True)
 def _(t):
     """The same before HELLO, where anybody can try it."""
     c = t.open()
@@ -279,7 +279,7 @@ def _(t):
 @rule("line.later-equals", "T7")
 def _(t):
     """Only the first = splits: base64 ends in ==, unquoted."""
-    c = t.hello()
+    c = t.session().conn
     public = Reply(dest_line(c))["PUB"]
     if not public.endswith("=="):
         raise Fail("expected a key that ends in ==")

@@ -141,6 +141,7 @@ def _(t):
 @rule("session.dup-id-other-style", "4")
 def _(t):
     """IDs are one space for all styles."""
+    t.style("RAW", 0)
     a = t.create()
     c = t.hello()
     if c.ask(f"SESSION CREATE STYLE=RAW ID={a.id} {base(t)}", t.patience) != "SESSION STATUS RESULT=DUPLICATED_ID":
@@ -176,6 +177,7 @@ def _(t):
 @rule("session.dup-dest-raw-style", "4")
 def _(t):
     """The same key under another style is the same destination."""
+    t.style("RAW", 0)
     a = t.create()
     c = t.hello()
     reply = create(t, c, f"STYLE=RAW ID={t.id()} DESTINATION={a.private} {t.options.session_options}")
@@ -211,6 +213,7 @@ def _(t):
 @rule("session.udp-port-range", "4")
 def _(t):
     """PORT of a datagram session is 1 to 65535."""
+    t.style("RAW", 0)
     c = t.hello()
     for port in ("0", "65536", "abc", "-5"):
         refused(t, f"STYLE=RAW ID={t.id()} PORT={port} HOST=127.0.0.1 {base(t)}", conn=c)
@@ -219,6 +222,7 @@ def _(t):
 @rule("session.raw-protocol", "4")
 def _(t):
     """PROTOCOL of a RAW session is 0 to 255, but not 6, 17, 19, 20: those belong to streams and signed datagrams."""
+    t.style("RAW", 0)
     c = t.hello()
     for number in ("6", "17", "19", "20", "256", "-1", "x"):
         refused(t, f"STYLE=RAW ID={t.id()} PROTOCOL={number} {base(t)}", conn=c)

@@ -204,7 +204,7 @@ def _(t):
 @rule("stream.on-session-socket", "5")
 def _(t):
     """The control socket carries no stream: an error, and the session lives on."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     for line in (f"STREAM CONNECT ID={a.id} DESTINATION={b.destination}", f"STREAM ACCEPT ID={a.id}", f"STREAM FORWARD ID={a.id} PORT=9999"):
         a.conn.want(line, "I2P_ERROR", t.patience)
     a.conn.want("NAMING LOOKUP NAME=ME", "OK")
@@ -229,6 +229,7 @@ def _(t):
 @rule("stream.wrong-style", "5", danger=True)
 def _(t):
     """Streams on a RAW session: i2pd says OK and dies later."""
+    t.style("RAW", 0)
     a = t.create("RAW")
     for line in (f"STREAM CONNECT ID={a.id} DESTINATION={keys.Key().public}", f"STREAM ACCEPT ID={a.id}",
                  f"STREAM FORWARD ID={a.id} PORT=9999"):
@@ -383,7 +384,7 @@ def _(t):
 @rule("stream.accept-order", "S1")
 def _(t):
     """First come, first served."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     waiting = [t.accept(a, "3.1") for _ in range(8)]
     for i, c in enumerate(waiting):
         t.connect(b, a.destination).push(bytes([65 + i]))
@@ -395,7 +396,7 @@ def _(t):
 @rule("stream.accept-gone", "S2")
 def _(t):
     """An ACCEPT whose client has left is forgotten: a peer given to it would be lost."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     for how in ("close", "reset"):
         gone = t.accept(a, "3.1")
         stays = t.accept(a, "3.1")
@@ -409,7 +410,7 @@ def _(t):
 @rule("stream.accept-gone-race", "S2", SHOULD)
 def _(t):
     """The same when the client leaves in the very moment that the peer comes: the next gets it, or the peer sees an end."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     for _ in range(5):
         gone, stays = t.accept(a, "3.1"), t.accept(a, "3.1")
         near = t.hello(where=t.far)
@@ -430,7 +431,7 @@ def _(t):
 @rule("stream.backlog", "S3")
 def _(t):
     """A peer that comes while no ACCEPT is pending waits: bitcoin and libtorrent accept again only after the last one."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     near = t.hello(where=t.far)
     near.raw(f"STREAM CONNECT ID={b.id} DESTINATION={a.destination} SILENT=false\nearly")
     time.sleep(4)
@@ -444,7 +445,7 @@ def _(t):
 @rule("stream.backlog-32", "S3")
 def _(t):
     """Up to 64 peers wait; here 32 of them, each served in the end."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     peers = []
     for i in range(32):
         c = t.hello(where=t.far)
@@ -463,7 +464,7 @@ def _(t):
 @rule("stream.backlog-full", "S3", alone=True)
 def _(t):
     """Beyond 64 waiting peers the newest are turned away, not the oldest, and the server's memory is not theirs to fill."""
-    a, b = t.create(), t.create(where=t.far)
+    a, b = t.friends(far_fresh=True)
     peers = []
     for i in range(80):
         c = t.hello(where=t.far)
@@ -493,7 +494,7 @@ def _(t):
 @rule("stream.reaccept-gap", "S3")
 def _(t):
     """One ACCEPT after the other, with gaps, loses nobody."""
-    a, b = t.create(), t.session(t.far)
+    a, b = t.friends()
     for i in range(6):
         near = t.hello(where=t.far)
         near.raw(f"STREAM CONNECT ID={b.id} DESTINATION={a.destination} SILENT=false\n{i}")

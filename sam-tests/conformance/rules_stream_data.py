@@ -58,7 +58,7 @@ def _(t):
 @rule("data.parallel", "S1")
 def _(t):
     """Ten streams between the same two sessions do not mix."""
-    a, b = t.create(), t.create(where=t.far)
+    a, b = t.friends(far_fresh=True)
     pairs = [t.stream(a, b) for _ in range(10)]
     tasks = [Task(carry, near, far, blob(50_000), t.patience) for near, far in pairs]
     for task in tasks:
@@ -191,7 +191,7 @@ def _(t):
 @rule("data.stopped-reader-alone", "S6")
 def _(t):
     """A stream whose reader has stopped holds up no other stream of the same sessions."""
-    a, b = t.create(), t.create(where=t.far)
+    a, b = t.friends(far_fresh=True)
     stuck, _ = t.stream(a, b)
     near, far = t.stream(a, b)
     stuck.sock.settimeout(1)

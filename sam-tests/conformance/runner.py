@@ -16,7 +16,7 @@ import time
 import traceback
 
 import keys
-from client import Conn, Fail, Listener, Reply, Skip, Udp, shown
+from client import Conn, Fail, Listener, Reply, Skip, Task, Udp, shown
 
 MUST, SHOULD, MAY = "MUST", "SHOULD", "MAY"
 RULES = []
@@ -93,7 +93,7 @@ class World:
         self.servers = options.servers
         self.lock = threading.Lock()
         self.epoch = 0
-        self.pool, self.refused, self.best = {}, {}, {}
+        self.pool, self.best, self.styles, self.locks = {}, {}, {}, {}
         self.replies = {}
 
     def lint(self, line):
@@ -213,13 +213,24 @@ class T:
     def id(prefix="k"):
         return f"{prefix}{_run}{next(_ids)}"
 
-    def create(self, style="STREAM", where=0, id=None, key="TRANSIENT", options="", version=None, plain=False, conn=None):
-        """A new session, closed when the rule ends. `plain` leaves out the usual options.
+    def style(self, style, where=None):
+        """Skips the rule where a server has no sessions of this style; the rule `style.<name>` is the FAIL."""
+        for where in {0, self.far} if where is None else {where}:
+            with self.world.lock:
+                lock = self.world.locks.setdefault((style, where), threading.Lock())
+            with lock:
+                if (style, where) not in self.world.styles:
+                    conn = self.hello(where=where)
+                    forward = "" if style in ("STREAM", "PRIMARY", "MASTER") else " PORT=9 HOST=127.0.0.1"
+                    reply = conn.reply(f"SESSION CREATE STYLE={style} ID={self.id()} DESTINATION=TRANSIENT SIGNATURE_TYPE=7"
+                                       f"{forward} {self.options.session_options}", self.patience)
+                    self.world.styles[style, where] = "" if reply.result == "OK" else shown(reply.text)
+                    conn.close()
+            if why := self.world.styles[style, where]:
+                raise Skip(f"no {style} session here: {why}")
 
-        A style that the server does not have makes the rule a SKIP: the rule for that style itself is the FAIL.
-        """
-        if (style, where) in self.world.refused:
-            raise Skip(f"no {style} session here: {self.world.refused[style, where]}")
+    def create(self, style="STREAM", where=0, id=None, key="TRANSIENT", options="", version=None, plain=False, conn=None):
+        """A new session, closed when the rule ends. `plain` leaves out the usual options."""
         conn = conn or self.hello(version, where)
         id = id or self.id()
         kind = " SIGNATURE_TYPE=7" if key == "TRANSIENT" and "SIGNATURE_TYPE" not in options else ""
@@ -227,9 +238,6 @@ class T:
         line = f"SESSION CREATE STYLE={style} ID={id} DESTINATION={key}{kind}{usual} {options}".rstrip()
         reply = conn.reply(line, self.patience)
         if reply.result != "OK":
-            if style != "STREAM" and reply.result == "I2P_ERROR" and not options and key == "TRANSIENT":
-                self.world.refused[style, where] = shown(reply.text)
-                raise Skip(f"no {style} session here: {shown(reply.text)}")
             raise Fail("no session to try this with")
         return self._session(conn, id, reply["DESTINATION"], where, style)
 
@@ -252,41 +260,54 @@ class T:
     def _lease(self, kind, make):
         sessions = self.world.take(kind)
         if sessions is None:
-            before = len(self.conns)
             sessions = make()
-            kept = [s.conn for s in sessions]
-            for conn in [c for c in self.conns[before:] if c not in kept]:
-                conn.close()
-            self.conns = [c for c in self.conns if c not in kept]
-            del self.entries[:]
+            for session in sessions:
+                self.conns.remove(session.conn)
         for session in sessions:
             session.conn.journal = self.journal
         self.leases.append((kind, sessions))
         return sessions
 
+    def friends(self, a="", far_fresh=False):
+        """A new session (with these options) and one of the far server, between which streams are known to work."""
+        return self._meet(lambda: self.create(options=a), lambda: self.create(where=self.far) if far_fresh else self.session(self.far))
+
     def _make_pair(self):
-        end = time.monotonic() + 2 * self.patience
-        for attempt in itertools.count(1):
-            a, b = self.create(where=0), self.create(where=self.far)
+        return self._meet(lambda: self.create(where=0), lambda: self.create(where=self.far))
+
+    def _meet(self, make_a, make_b):
+        """Some servers forget to publish a lease set, or lose the first packets to a new peer. That is the matter of
+        other rules, so here it is tried again, at last with new sessions."""
+        for attempt in (1, 2, 3):
+            other = Task(make_b)
+            a, b = make_a(), None
+            b = other.result(2 * self.patience)
             try:
-                self._prove(a, b, end)
-                self._prove(b, a, end)
+                self._prove(a, b)
+                self._prove(b, a)
                 return a, b
             except Fail as e:
-                if attempt == 3 or time.monotonic() > end:
+                if attempt == 3:
                     raise Fail(f"no stream between two new sessions: {e}") from None
 
-    def _prove(self, a, b, end):
-        """A byte each way from a to b; tries again, since some servers lose the first packets to a new peer."""
+    def _prove(self, a, b):
+        """A byte each way from a to b, in an attempt of 15 s out of a minute."""
+        end = time.monotonic() + 60
         while True:
+            before = len(self.conns)
             try:
-                near, far = self.stream(a, b, timeout=20)
+                near, far = self.stream(a, b, timeout=15)
                 near.close()
-                far.gone(20)
+                far.until_end(15)
                 return
             except Fail:
-                if time.monotonic() > end - self.patience:
+                if time.monotonic() > end:
                     raise
+                time.sleep(1)
+            finally:
+                for conn in self.conns[before:]:
+                    if conn is not a.conn and conn is not b.conn:
+                        conn.close()
 
     @property
     def far(self):
