@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Gives every peer a task of its own, until the session ends.
 async fn serve(session: &Session) -> Result<(), Error> {
-    let mut listener = session.listen(0);
+    let listener = session.listen(0)?;
     let mut peers = JoinSet::new();
     loop {
         let (mut from, mut to) = tokio::io::split(listener.accept().await?);

@@ -12,6 +12,7 @@ mod net;
 pub mod pipe;
 mod queue;
 mod rng;
+mod room;
 mod tasks;
 mod timers;
 
@@ -24,6 +25,7 @@ pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};
 pub use pipe::Doorbell;
 pub use queue::{Queue, QueueReceiver, QueueSender};
 pub use rng::Rng;
+pub use room::{Room, Share};
 pub use tasks::Tasks;
 pub use timers::TimerQueue;
 

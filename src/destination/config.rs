@@ -53,6 +53,9 @@ pub struct SessionConfig {
     pub tunnels: PoolConfig,
     /// Streams.
     pub streams: StreamOptions,
+    /// Takes peers' streams only to ports with a [`Listener`](super::Listener) and resets the others. Default false:
+    /// streams are taken from the start, on every port, for [`Session::accept`](super::Session::accept).
+    pub streams_by_listener: bool,
     /// `i2cp.dontPublishLeaseSet`: only those whom we call can call back.
     pub unpublished: bool,
     /// `i2cp.leaseSetOption.N`: options of the lease set, such as service records (`_smtp._tcp`, `0 86400 25`). At most

@@ -9,10 +9,11 @@
 //! programs -> pipes -> streams -> garlic -> path -> batches for the plane
 //! ```
 
+mod datagrams;
 mod streams;
 mod traffic;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::base::{Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
 use crate::garlic::{self, Sessions};
 use crate::netdb::PeerView;
-use crate::stream::{self, OutPacket, StreamId, Table};
+use crate::stream::{self, StreamId, Table};
 use crate::tunnel::{Delivery, PoolState};
 use crate::wire::i2cp_gzip::Ports;
 use crate::wire::{BlindedName, DestHash, Destination, I2np, I2npKind, LeaseSet2, RouterHash, TunnelId};
@@ -40,7 +41,7 @@ const UPLOAD_BYTES: usize = 256 * 1024;
 /// From a stream to its program.
 const DOWNLOAD_BYTES: usize = 512 * 1024;
 /// Life of a message on its way through tunnels.
-const MESSAGE_LIFE_MS: u64 = 10_000;
+const MESSAGE_LIFE: Duration = Duration::from_secs(10);
 /// Largest payload that a wrapper may unpack to.
 const UNPACKED_MAX: usize = 64 * 1024;
 
@@ -53,7 +54,7 @@ crate::metrics! {
         garlic_refused: Counter,
         /// Payloads whose wrapper was bad.
         payload_refused: Counter,
-        /// Payloads of protocols that no session part takes.
+        /// Payloads of other protocols than streaming in a session without datagrams.
         protocol_dropped: Counter,
         /// Messages of kinds that do not belong into a destination's tunnel.
         kind_dropped: Counter,
@@ -95,6 +96,27 @@ struct Waiting {
     id: StreamId,
     remote: Destination,
     ports: Ports,
+    /// The listener's port: 0 unless the stream's own port has one.
+    owner: u16,
+}
+
+/// Which of the peers that wait for an accept is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// One whom the listener on this port has; 0: one whom no other listener has.
+    Of(u16),
+    /// One who came to this port.
+    To(u16),
+}
+
+impl Wanted {
+    /// Whether a peer of this listener, who came to port `to`, will do.
+    pub(crate) const fn takes(self, owner: u16, to: u16) -> bool {
+        match self {
+            Self::Of(port) => owner == port,
+            Self::To(port) => to == port,
+        }
+    }
 }
 
 /// A call that waits for the peer's lease set.
@@ -123,7 +145,11 @@ pub(crate) struct Engine {
     lookups: Map<DestHash, Vec<u64>>,
     waiting: VecDeque<Waiting>,
     /// Packets to ourselves, which need no tunnel.
-    loopback: VecDeque<OutPacket>,
+    loopback: VecDeque<Vec<u8>>,
+    streams_by_listener: bool,
+    /// Ports that programs listen on, besides or instead of all of them.
+    listeners: BTreeMap<u16, u64>,
+    datagrams: Option<Box<datagrams::Datagrams>>,
     out: VecDeque<Action>,
     actions: VecDeque<Action>,
     ready: bool,
@@ -155,7 +181,9 @@ impl Engine {
             stream_config,
             rng.fork("streams"),
         );
-        streams.listen(0);
+        if !config.streams_by_listener {
+            streams.listen(0);
+        }
         let wanted = usize::from(config.tunnels.inbound.quantity.max(1));
         Self {
             hash,
@@ -177,6 +205,9 @@ impl Engine {
             lookups: map(&mut rng),
             waiting: VecDeque::new(),
             loopback: VecDeque::new(),
+            streams_by_listener: config.streams_by_listener,
+            listeners: BTreeMap::new(),
+            datagrams: None,
             out: VecDeque::new(),
             actions: VecDeque::new(),
             ready: false,
@@ -291,6 +322,7 @@ impl Engine {
         if self.database.poll_timeout(now).is_some_and(|at| at <= now.mono) {
             self.database.handle_timeout(now);
         }
+        self.datagram_timeout(now);
         if self.key_left(now).is_some_and(|left| left.is_zero()) {
             self.actions.push_back(Action::KeyExpired);
         }
@@ -317,6 +349,7 @@ impl Engine {
             self.sessions.poll_timeout(),
             self.database.poll_timeout(now),
             self.leases.due(),
+            self.datagram_deadline(),
             self.key_left(now).map(|left| now.mono + left),
         ];
         times.into_iter().flatten().min()
@@ -360,6 +393,9 @@ impl Engine {
         let mut all = self.metrics.snapshot();
         all.extend(self.sessions.metrics().snapshot());
         all.extend(self.streams.metrics().snapshot());
+        if let Some(datagrams) = &self.datagrams {
+            all.extend(datagrams.metrics.snapshot());
+        }
         all
     }
 
@@ -394,6 +430,7 @@ impl Engine {
             self.drain_garlic(now);
             self.drain_database(now);
             self.drain_packets(now);
+            self.drain_datagrams(now);
             if !self.drain_loopback(now) {
                 break;
             }
@@ -458,9 +495,11 @@ impl Engine {
             }
         }
         if result.is_ok() {
+            self.release_datagrams(&hash);
             let packets = self.peers.take_waiting(&hash);
             self.send_packets(now, hash, packets);
         } else {
+            self.fail_datagrams(now, &hash);
             self.peers.take_waiting(&hash);
         }
     }

@@ -33,6 +33,10 @@ pub enum ErrorKind {
     Limit,
     /// Another session of this router has the same destination.
     DuplicateDestination,
+    /// The port, with its protocol, is taken by somebody else in this session.
+    PortTaken,
+    /// A datagram is empty, or larger than its format takes.
+    TooLarge,
     /// A setting cannot be used.
     Config,
     /// The machine failed us: disk, sockets.
@@ -123,7 +127,7 @@ impl From<Error> for io::Error {
     fn from(e: Error) -> Self {
         let kind = match e.kind {
             ErrorKind::Closed => io::ErrorKind::NotConnected,
-            ErrorKind::InvalidTarget | ErrorKind::Config => io::ErrorKind::InvalidInput,
+            ErrorKind::InvalidTarget | ErrorKind::Config | ErrorKind::TooLarge => io::ErrorKind::InvalidInput,
             ErrorKind::NameNotFound | ErrorKind::LeaseSetNotFound => io::ErrorKind::NotFound,
             ErrorKind::Timeout => io::ErrorKind::TimedOut,
             ErrorKind::Refused => io::ErrorKind::ConnectionRefused,

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Handles of a session: cheap to clone, useful from any task, harmless after the session's end.
 
-use super::{BlindedAccess, ConnectOptions, Error, ErrorKind};
+use super::engine::Wanted;
+use super::ports::PortsHandle;
+use super::{
+    BlindedAccess, ConnectOptions, DatagramBinding, DatagramSocket, DestinationKeys, Error, ErrorKind,
+    SessionConfig,
+};
 use crate::base::QueueSender;
 use crate::base::pipe;
 use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination};
@@ -87,7 +92,7 @@ pub(crate) type BlindedQuery = (BlindedName, Option<BlindedAccess>);
 /// What a handle asks of the destination's task.
 pub(crate) enum Command {
     Connect { target: Target, options: ConnectOptions, reply: oneshot::Sender<Result<I2pStream, Error>> },
-    Accept { port: Option<u16>, reply: oneshot::Sender<Result<Incoming, Error>> },
+    Accept { wanted: Wanted, reply: oneshot::Sender<Result<Incoming, Error>> },
     Lookup { hash: DestHash, reply: oneshot::Sender<Result<Destination, Error>> },
     LookupBlinded { query: BlindedQuery, reply: oneshot::Sender<Result<Destination, Error>> },
     Options { hash: DestHash, reply: oneshot::Sender<Result<LeaseSetOptions, Error>> },
@@ -119,6 +124,20 @@ struct Inner {
     ended: CancellationToken,
     /// Inbound tunnels, outbound tunnels, streams.
     counts: watch::Receiver<(usize, usize, usize)>,
+    ports: PortsHandle,
+    streams_by_listener: bool,
+    offline_signed: bool,
+}
+
+/// What a new session's handle is made of.
+pub(crate) struct SessionParts<'a> {
+    pub(crate) keys: &'a DestinationKeys,
+    pub(crate) config: &'a SessionConfig,
+    pub(crate) commands: QueueSender<Command>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) ended: CancellationToken,
+    pub(crate) counts: watch::Receiver<(usize, usize, usize)>,
+    pub(crate) ports: PortsHandle,
 }
 
 impl Drop for Inner {
@@ -128,15 +147,20 @@ impl Drop for Inner {
 }
 
 impl Session {
-    pub(crate) fn new(
-        destination: Destination,
-        nickname: String,
-        commands: QueueSender<Command>,
-        stop: CancellationToken,
-        ended: CancellationToken,
-        counts: watch::Receiver<(usize, usize, usize)>,
-    ) -> Self {
-        Self { inner: Arc::new(Inner { destination, nickname, commands, stop, ended, counts }) }
+    pub(crate) fn new(parts: SessionParts<'_>) -> Self {
+        let SessionParts { keys, config, commands, stop, ended, counts, ports } = parts;
+        let inner = Inner {
+            destination: keys.destination().clone(),
+            nickname: config.nickname.clone(),
+            commands,
+            stop,
+            ended,
+            counts,
+            ports,
+            streams_by_listener: config.streams_by_listener,
+            offline_signed: keys.offline().is_some(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(crate) fn downgrade(&self) -> WeakSession {
@@ -188,27 +212,53 @@ impl Session {
         self.ask(|reply| Command::Connect { target, options, reply }).await
     }
 
-    /// Waits for a peer's stream, to any port. Any number of calls may wait; they are served first come, first
+    /// Waits for a peer's stream, to any port without a [`Listener`] of its own. Any number of calls may wait; they are served first come, first
     /// served, and a call whose future was dropped is skipped. A call dropped in the very moment of its answer closes the
     /// peer's stream: keep one call going rather than race it against a timer.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] when the session ends.
     pub async fn accept(&self) -> Result<Incoming, Error> {
-        self.ask(|reply| Command::Accept { port: None, reply }).await
+        self.ask(|reply| Command::Accept { wanted: Wanted::Of(0), reply }).await
     }
 
-    /// As [`Self::accept`], for streams to `port` alone.
+    /// As [`Self::accept`], for streams to `port` alone, wherever they wait.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] when the session ends.
     pub async fn accept_on(&self, port: u16) -> Result<Incoming, Error> {
-        self.ask(|reply| Command::Accept { port: Some(port), reply }).await
+        self.ask(|reply| Command::Accept { wanted: Wanted::To(port), reply }).await
     }
 
-    /// An endless source of peers' streams; port 0 takes every port.
-    pub fn listen(&self, port: u16) -> Listener {
-        Listener { session: self.clone(), port: (port != 0).then_some(port) }
+    /// Takes the streams to a port until the listener is dropped; port 0: those that no other listener takes.
+    ///
+    /// A session that takes streams from the start gives any number of listeners for port 0, which share what comes with
+    /// [`Self::accept`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::PortTaken`].
+    pub fn listen(&self, port: u16) -> Result<Listener, Error> {
+        let shared = port == 0 && !self.inner.streams_by_listener;
+        let id = if shared { None } else { Some(self.inner.ports.listen(port)?) };
+        Ok(Listener { session: self.clone(), port, id })
+    }
+
+    /// Sends and takes datagrams of one kind until the socket is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PortTaken`]; [`ErrorKind::Config`] for a raw binding to the protocol of another format.
+    pub fn datagrams(&self, binding: DatagramBinding) -> Result<DatagramSocket, Error> {
+        let taken = self.inner.ports.bind(binding)?;
+        Ok(DatagramSocket::new(self.clone(), binding, taken))
+    }
+
+    pub(crate) fn ports(&self) -> &PortsHandle {
+        &self.inner.ports
+    }
+
+    /// Whether a transient key signs for the destination.
+    pub(crate) fn is_offline_signed(&self) -> bool {
+        self.inner.offline_signed
     }
 
     /// Asks the netDb, through this session's own tunnels, for the destination behind a hash.
@@ -309,11 +359,13 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Takes streams of peers.
+/// Takes streams of peers to one port. Dropping it resets those that nobody took.
 #[derive(Debug)]
 pub struct Listener {
     session: Session,
-    port: Option<u16>,
+    port: u16,
+    /// Its registration, unless it shares what the session takes anyway.
+    id: Option<u64>,
 }
 
 impl Listener {
@@ -321,12 +373,22 @@ impl Listener {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] when the session ends.
-    pub async fn accept(&mut self) -> Result<I2pStream, Error> {
-        let incoming = match self.port {
-            None => self.session.accept().await?,
-            Some(port) => self.session.accept_on(port).await?,
-        };
-        Ok(incoming.stream)
+    pub async fn accept(&self) -> Result<I2pStream, Error> {
+        let wanted = Wanted::Of(self.port);
+        Ok(self.session.ask(|reply| Command::Accept { wanted, reply }).await?.stream)
+    }
+
+    /// The port, 0 for all that have no listener of their own.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.session.inner.ports.unlisten(self.port, id);
+        }
     }
 }
 

@@ -7,6 +7,8 @@
 mod blinded;
 mod config;
 mod database;
+mod datagram;
+mod datagrams;
 mod encrypted;
 pub(crate) mod engine;
 mod error;
@@ -16,13 +18,21 @@ mod leases;
 mod open;
 mod paths;
 mod peers;
+mod ports;
+mod socket;
 pub(crate) mod task;
 
 pub use config::{ConnectOptions, SessionConfig, StreamOptions};
+pub use datagram::{
+    Datagram, DatagramBinding, DatagramCounts, DatagramOptions, DatagramSender, DatagramStyle, RAW_MAX,
+    REPLIABLE_MAX,
+};
 pub use encrypted::{BlindedAccess, Encryption};
 pub use error::{Cause, Error, ErrorKind};
-pub(crate) use handles::WeakSession;
 pub use handles::{
     I2pStream, Incoming, LeaseSetOptions, Listener, Session, SessionStatus, StreamStatus, Target,
 };
+pub(crate) use handles::{SessionParts, WeakSession};
 pub use keys::DestinationKeys;
+pub(crate) use ports::ports;
+pub use socket::DatagramSocket;

@@ -80,6 +80,18 @@ impl Peers {
             .is_some_and(|ls| ls.x25519().is_some() && paths::latest_end_s(ls) > now.wall_s())
     }
 
+    /// Whether datagrams can be sent to it: as [`Self::is_usable`], but a remote that keeps silent will do.
+    pub(crate) fn has_lease(&self, now: Now, hash: &DestHash) -> bool {
+        let ls = self.peers.get(hash).and_then(|p| p.lease_set.as_ref());
+        ls.is_some_and(|ls| ls.x25519().is_some() && paths::latest_end_s(ls) > now.wall_s())
+    }
+
+    /// Whether its lease set is good, but has no encryption that we speak.
+    pub(crate) fn is_foreign(&self, now: Now, hash: &DestHash) -> bool {
+        let ls = self.peers.get(hash).and_then(|p| p.lease_set.as_ref());
+        ls.is_some_and(|ls| ls.x25519().is_none() && paths::latest_end_s(ls) > now.wall_s())
+    }
+
     pub(crate) fn why_unusable(&self, now: Now, hash: &DestHash) -> Error {
         let Some(ls) = self.peers.get(hash).and_then(|p| p.lease_set.as_ref()) else {
             return Error::new(ErrorKind::LeaseSetNotFound, "lease set not found");

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Action, Engine};
+use super::engine::{Action, Engine, Wanted};
 use super::handles::Command;
+use super::ports::{OutDatagram, PortsTask};
 use super::{Error, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
@@ -22,6 +23,8 @@ use crate::wire::{DestHash, Destination, I2np, RouterHash};
 const SWEEP: Duration = Duration::from_secs(1);
 /// Batches of tunnel messages taken in one turn.
 const TURN: usize = 16;
+/// Datagrams taken from programs in one turn.
+const TURN_DATAGRAMS: usize = 64;
 
 /// What the task is connected to.
 pub(crate) struct Wires {
@@ -35,6 +38,8 @@ pub(crate) struct Wires {
     pub(crate) commands: QueueReceiver<Command>,
     pub(crate) pool: watch::Receiver<Arc<PoolState>>,
     pub(crate) view: watch::Receiver<PeerView>,
+    /// Who takes what, and datagrams to send.
+    pub(crate) ports: PortsTask,
     /// Told once, when tunnels stand and the lease set is published.
     pub(crate) ready: oneshot::Sender<()>,
     /// Why it is not ready yet, kept up to date until it is.
@@ -64,7 +69,7 @@ struct Task {
     connects: Map<u64, Reply<I2pStream>>,
     lookups: Map<u64, Reply<Destination>>,
     options: Map<u64, (DestHash, Reply<LeaseSetOptions>)>,
-    accepts: VecDeque<(Option<u16>, Reply<Incoming>)>,
+    accepts: VecDeque<(Wanted, Reply<Incoming>)>,
     next_token: u64,
     b32: String,
 }
@@ -72,11 +77,10 @@ struct Task {
 /// Runs a destination until it is told to stop.
 pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: Rng, mut wires: Wires) {
     let bell = engine.bell();
-    let started = wires.clock.now().mono;
     let mut task = Task {
         engine,
         nickname,
-        started,
+        started: wires.clock.now().mono,
         ready: Some(wires.ready),
         progress: wires.progress,
         connects: map(&mut rng),
@@ -87,7 +91,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
         b32,
     };
     let mut inbox = Vec::with_capacity(TURN);
-    let mut swept = started;
+    let mut swept = task.started;
     task.engine.set_view(wires.clock.now(), wires.view.borrow_and_update().clone());
     let first_pool = wires.pool.borrow_and_update().clone();
     task.engine.set_pool(wires.clock.now(), first_pool);
@@ -108,24 +112,26 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             n = wires.inbox.recv_many(&mut inbox, TURN) => {
                 if n == 0 { break }
                 let now = wires.clock.now();
+                task.bind(now, &mut wires.ports);
                 task.engine.messages(now, inbox.drain(..).flatten().collect());
             }
             ids = bell.wait() => task.engine.service(wires.clock.now(), &ids),
-            changed = wires.pool.changed() => {
-                if changed.is_err() { break }
-                wires.pool.mark_changed();
+            datagram = wires.ports.out.recv() => {
+                let Some(datagram) = datagram else { break };
+                task.datagrams(wires.clock.now(), Some(datagram), &mut wires.ports);
             }
+            alive = has_news(&mut wires.ports.table) => if !alive { break },
+            alive = has_news(&mut wires.pool) => if !alive { break },
             command = wires.commands.recv() => {
                 let Some(command) = command else { break };
                 task.command(wires.clock.now(), command);
             }
-            changed = wires.view.changed() => {
-                if changed.is_err() { break }
-                wires.view.mark_changed();
-            }
+            alive = has_news(&mut wires.view) => if !alive { break },
         }
         let now = wires.clock.now();
+        task.bind(now, &mut wires.ports);
         task.service(now, &bell.take());
+        task.datagrams(now, None, &mut wires.ports);
         task.catch_up(now, &mut wires.commands, &mut wires.pool, &mut wires.view);
         if now.mono.since(swept) >= SWEEP {
             swept = now.mono;
@@ -138,11 +144,35 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
     task.shut_down(&wires.clock, &wires.plane);
 }
 
+/// Waits for a new value, which stays new; false when none will come.
+async fn has_news<T>(watch: &mut watch::Receiver<T>) -> bool {
+    let alive = watch.changed().await.is_ok();
+    watch.mark_changed();
+    alive
+}
+
 impl Task {
     fn wake(&self, now: Now, swept: Mono) -> Option<Mono> {
         let callers = !self.connects.is_empty() || !self.accepts.is_empty() || self.ready.is_some();
         let sweep = callers.then_some(swept + SWEEP);
         [self.engine.poll_timeout(now), sweep].into_iter().flatten().min()
+    }
+
+    /// Looks at the table of ports.
+    fn bind(&mut self, now: Now, ports: &mut PortsTask) {
+        if ports.table.has_changed().unwrap_or(false) {
+            let table = ports.table.borrow_and_update().clone();
+            self.engine.set_bindings(now, table);
+        }
+    }
+
+    /// Takes what programs send, for a bounded amount.
+    fn datagrams(&mut self, now: Now, first: Option<Box<OutDatagram>>, ports: &mut PortsTask) {
+        let more = std::iter::from_fn(|| ports.out.try_recv());
+        let all: Vec<Box<OutDatagram>> = first.into_iter().chain(more).take(TURN_DATAGRAMS).collect();
+        if !all.is_empty() {
+            self.engine.send_datagrams(now, all);
+        }
     }
 
     fn service(&mut self, now: Now, ids: &[StreamId]) {
@@ -180,7 +210,7 @@ impl Task {
                 self.connects.insert(token, reply);
                 self.engine.connect(now, token, &target, options);
             }
-            Command::Accept { port, reply } => self.accepts.push_back((port, reply)),
+            Command::Accept { wanted, reply } => self.accepts.push_back((wanted, reply)),
             Command::Lookup { hash, reply } => {
                 let token = self.token();
                 self.lookups.insert(token, reply);
@@ -247,12 +277,13 @@ impl Task {
     fn pair(&mut self, now: Now) {
         let mut at = 0;
         while self.engine.waiting_peers() > 0 && at < self.accepts.len() {
-            let Some((port, reply)) = self.accepts.get(at) else { break };
+            let Some((wanted, reply)) = self.accepts.get(at) else { break };
+            let wanted = *wanted;
             if reply.is_closed() {
                 self.accepts.remove(at);
                 continue;
             }
-            let Some(stream) = self.engine.take_incoming(now, *port) else {
+            let Some(stream) = self.engine.take_incoming(now, wanted) else {
                 at += 1;
                 continue;
             };
@@ -261,8 +292,8 @@ impl Task {
             let mut refused = reply.send(Ok(Incoming { stream })).err();
             while let Some(Ok(incoming)) = refused.take() {
                 let port = incoming.stream.local_port();
-                let next =
-                    self.accepts.iter().position(|(p, r)| p.is_none_or(|p| p == port) && !r.is_closed());
+                let fits = |w: &Wanted| *w == wanted || *w == Wanted::To(port);
+                let next = self.accepts.iter().position(|(w, r)| fits(w) && !r.is_closed());
                 let Some((_, reply)) = next.and_then(|i| self.accepts.remove(i)) else { break };
                 refused = reply.send(Ok(incoming)).err();
             }

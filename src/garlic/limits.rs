@@ -11,7 +11,8 @@ pub struct Limits {
     pub tags: usize,
     /// Most one-time reply tags; beyond, registering drops the one that ends first. Default 256.
     pub reply_tags: usize,
-    /// New Sessions of ours that wait for a reply, for each remote; beyond, the oldest goes. Default 8.
+    /// New Sessions of ours that wait for a reply, for each remote; beyond, the oldest goes. Default 24:
+    /// those of five seconds, when datagrams go to a remote that does not answer.
     pub pending_per_remote: usize,
     /// Payloads that wait for a remote's first answer; beyond, sealing fails. Default 24, which is what a
     /// fresh tag window takes at once.
@@ -34,7 +35,7 @@ impl Default for Limits {
             sessions: 2048,
             tags: 65_536,
             reply_tags: 256,
-            pending_per_remote: 8,
+            pending_per_remote: 24,
             held_per_remote: 24,
             new_sessions_per_s: 50,
             new_sessions_burst: 200,

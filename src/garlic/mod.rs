@@ -22,6 +22,7 @@
 mod admission;
 mod api;
 mod chain;
+mod datagrams;
 mod error;
 mod handshake;
 mod limits;
@@ -38,6 +39,7 @@ mod window;
 pub use api::{
     Action, Mark, Opened, OpenedKind, Received, Remote, SealOptions, Sealed, Sender, State, Stats,
 };
+pub use datagrams::Allowance;
 pub use error::Error;
 pub use limits::Limits;
 pub use metrics::Metrics;

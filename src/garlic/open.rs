@@ -27,8 +27,12 @@ const SEALED_AT: usize = TAG_AT + 8;
 const ANSWER: Duration = Duration::from_secs(1);
 /// The same if a stream's packet was inside.
 const ANSWER_STREAM: Duration = Duration::from_millis(200);
+/// The same if it brought datagrams: their sender holds others back until it hears from us.
+const ANSWER_DATAGRAM: Duration = Duration::from_millis(20);
 /// An acknowledgement that was asked for waits this long for company.
 const ANSWER_ACK: Duration = Duration::from_millis(250);
+/// The same with datagrams, which have no acknowledgements of their own that could go along.
+const ANSWER_ACK_DATAGRAM: Duration = Duration::from_millis(10);
 /// The first reply is followed by a message this soon: it tells the responder which reply arrived.
 const FIRST_MESSAGE: Duration = Duration::from_millis(20);
 /// Receiving chains and tag sets that were replaced live this long.
@@ -99,7 +103,8 @@ impl Sessions {
                 peer.acks.remove(0);
             }
             peer.acks.push(Ack { set: at.number, index: at.index });
-            peer.due_by(now.mono + ANSWER_ACK);
+            let wait = if parsed.cloves.iter().any(is_datagram) { ANSWER_ACK_DATAGRAM } else { ANSWER_ACK };
+            peer.due_by(now.mono + wait);
         }
         for ack in &parsed.acks {
             if let Some(version) = peer.outbound.as_mut().and_then(|out| out.on_ack(now.mono, *ack)) {
@@ -251,14 +256,19 @@ impl Sessions {
             peer.theirs.pop_front();
         }
         let tags = responder.reply_tags();
+        peer.last_reply = None;
         peer.theirs.push_back(Theirs { id: theirs, responder, tags, received: now.mono });
         // Who sends a New Session has just looked us up.
         if peer.bundle.confirmed.is_none() {
             peer.bundle.confirmed = current;
         }
-        let streaming =
-            |c: &Received| matches!(c, Received::Data(d) if d.get(PROTOCOL_AT) == Some(&STREAMING));
-        let wait = if parsed.cloves.iter().any(streaming) { ANSWER_STREAM } else { ANSWER };
+        let wait = if parsed.cloves.iter().any(is_datagram) {
+            ANSWER_DATAGRAM
+        } else if parsed.cloves.iter().any(|c| matches!(c, Received::Data(_))) {
+            ANSWER_STREAM
+        } else {
+            ANSWER
+        };
         peer.due_by(now.mono + wait);
         let opened = self.opened(now, id, OpenedKind::NewSession, &mut parsed);
         self.arm(id);
@@ -379,6 +389,11 @@ struct Place {
     /// Number of the tag set.
     number: u16,
     peer: PeerId,
+}
+
+/// Whether a clove carries another protocol than streaming.
+fn is_datagram(clove: &Received) -> bool {
+    matches!(clove, Received::Data(d) if d.get(PROTOCOL_AT) != Some(&STREAMING))
 }
 
 /// Makes `out` the session that we send with; the chain that belongs to it stays, the others go in time.

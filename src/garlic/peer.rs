@@ -173,8 +173,16 @@ impl Outbound {
         if self.set > 0 { max } else { max.min(24 + self.acked / 4) }
     }
 
+    /// Messages sent beyond the last one known to have arrived.
+    pub(super) const fn unacked(&self) -> u32 {
+        self.tags.position().saturating_sub(self.acked)
+    }
+
     /// Messages that may still be under way.
     pub(super) fn in_flight(&self, now: Mono) -> u32 {
+        if now.since(self.last_sent) >= FLIGHT_MAX {
+            return 0;
+        }
         let old = self.checkpoints.iter().rev().find(|(_, at)| now.since(*at) >= FLIGHT_MAX);
         let gone = old.map_or(0, |(index, _)| index + 1);
         self.tags.position().saturating_sub(self.acked.max(gone))
@@ -306,6 +314,12 @@ pub(super) struct Held {
     pub(super) bundle: bool,
 }
 
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
 impl std::fmt::Debug for Held {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Held({} bytes)", self.payload.len())
@@ -338,6 +352,8 @@ pub(super) struct Peer {
     pub(super) attempts: u32,
     pub(super) next_attempt: Mono,
     pub(super) last_received: Option<Mono>,
+    /// When the remote's latest New Session was last answered.
+    pub(super) last_reply: Option<Mono>,
     /// First message sent after the last one received.
     pub(super) silent_since: Option<Mono>,
     pub(super) last_used: Mono,
@@ -366,6 +382,7 @@ impl Peer {
             attempts: 0,
             next_attempt: now,
             last_received: None,
+            last_reply: None,
             silent_since: None,
             last_used: now,
             sent: 0,

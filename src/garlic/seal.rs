@@ -21,13 +21,13 @@ use crate::wire::garlic::{Ack, BLOCK_HEADER_LEN};
 use std::time::Duration;
 
 /// Tag and MAC.
-const EXISTING_OVERHEAD: usize = 8 + TAG_LEN;
+pub(super) const EXISTING_OVERHEAD: usize = 8 + TAG_LEN;
 /// Garlic length and tag in front of the sealed part.
 const SEALED_AT: usize = 4 + 8;
 /// Small payloads are put together up to two cells.
 const BATCH_MAX: usize = 1956 - OUTER - EXISTING_OVERHEAD;
 /// A New Session takes waiting payloads along up to three cells.
-const FIRST_BATCH_MAX: usize = 2952 - OUTER - NEW_SESSION_OVERHEAD;
+pub(super) const FIRST_BATCH_MAX: usize = 2952 - OUTER - NEW_SESSION_OVERHEAD;
 /// What did not fit follows by itself after this.
 pub(super) const FOLLOW_UP: Duration = Duration::from_millis(100);
 /// The forward block of a ratchet step goes out this often, fit or not.
@@ -78,7 +78,7 @@ impl Sessions {
     }
 
     /// The remote's entry, made if there is none, with its destination noted.
-    fn peer_for_sealing(&mut self, now: Now, to: &Remote) -> Result<PeerId, Error> {
+    pub(super) fn peer_for_sealing(&mut self, now: Now, to: &Remote) -> Result<PeerId, Error> {
         let id = match self.by_key.get(&to.key) {
             Some(id) => *id,
             None => self.add_peer(now, to.key),
@@ -94,7 +94,7 @@ impl Sessions {
     }
 
     /// Gives up a session that no longer works. True if a New Session is to be sent although one is there.
-    fn check_health(&mut self, now: Now, id: PeerId) -> bool {
+    pub(super) fn check_health(&mut self, now: Now, id: PeerId) -> bool {
         let max = self.limits.in_flight;
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         let Some(out) = peer.outbound.as_mut() else { return false };
@@ -178,7 +178,7 @@ impl Sessions {
         self.hold_back(now, id, payloads, options, sealed)?;
         let due = self.peers.get(&id).is_some_and(|p| p.ours.is_empty() || now.mono >= p.next_attempt);
         if due {
-            let message = self.begin(now, id)?;
+            let message = self.begin_held(now, id)?;
             sealed.messages.push(message);
         }
         sealed.held = self.peers.get(&id).map_or(0, |p| p.held.len());
@@ -212,20 +212,39 @@ impl Sessions {
     }
 
     /// A New Session with as much of what waits as fits.
-    pub(super) fn begin(&mut self, now: Now, id: PeerId) -> Result<Vec<u8>, Error> {
+    pub(super) fn begin_held(&mut self, now: Now, id: PeerId) -> Result<Vec<u8>, Error> {
+        let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
+        let mut held: Vec<Held> = std::mem::take(&mut peer.held).into();
+        let bundle = held.is_empty() || held.iter().any(|h| h.bundle);
+        let pause = Duration::from_secs(1 << peer.attempts.min(BACKOFF_MAX));
+        let lease_set = self.lease_set.as_ref().filter(|_| bundle);
+        let room = FIRST_BATCH_MAX.saturating_sub(lease_set.map_or(0, |(_, raw)| lease_set_block_len(raw)));
+        let count = if held.is_empty() { 0 } else { batch_len(&held, room) };
+        let message = self.begin(now, id, held.get(..count).unwrap_or_default(), bundle, pause)?;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.held = held.split_off(count).into();
+        }
+        Ok(message)
+    }
+
+    /// A New Session with these payloads. By itself the next one follows after `pause`.
+    pub(super) fn begin<P: AsRef<[u8]>>(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        payloads: &[P],
+        bundle: bool,
+        pause: Duration,
+    ) -> Result<Vec<u8>, Error> {
         let window = SetId(self.next_id());
         let ours_id = self.next_id();
         let peer = self.peers.get_mut(&id).ok_or(Error::Full)?;
         let to = peer.remote().ok_or(Error::Full)?;
-        let waiting: Vec<&[u8]> = peer.held.iter().map(|h| h.payload.as_slice()).collect();
-        let bundle = peer.held.is_empty() || peer.held.iter().any(|h| h.bundle);
         let lease_set = self.lease_set.as_ref().filter(|_| bundle);
-        let room = FIRST_BATCH_MAX.saturating_sub(lease_set.map_or(0, |(_, raw)| lease_set_block_len(raw)));
-        let count = if waiting.is_empty() { 0 } else { batch_len(&waiting, room) };
         let content = Content {
             date_time: true,
             lease_set: lease_set.map(|(_, raw)| (self.local, raw.as_ref())),
-            ..Content::data(to.hash, waiting.get(..count).unwrap_or_default())
+            ..Content::data(to.hash, payloads)
         };
         let mut payload = Vec::with_capacity(content.len() + PADDING_MAX);
         content.write(now, &mut self.rng, NEW_SESSION_OVERHEAD, &mut payload);
@@ -233,15 +252,8 @@ impl Sessions {
         message.reserve(NEW_SESSION_OVERHEAD + payload.len());
         let ephemeral = Ephemeral::random(&mut self.rng);
         let version = lease_set.map(|(version, _)| *version);
-        let initiator = match Initiator::seal(&self.ours, &peer.key, ephemeral, &payload, &mut message) {
-            Ok(initiator) => initiator,
-            Err(e) => {
-                peer.held.clear();
-                return Err(e);
-            }
-        };
+        let initiator = Initiator::seal(&self.ours, &peer.key, ephemeral, &payload, &mut message)?;
         write_len(&mut message);
-        peer.held.drain(..count);
         let replies = Window::replies(window, now.mono, initiator.reply_tags(), &mut self.tags);
         self.sets.insert(window, ReceiveSet { peer: id, role: Role::Replies(ours_id), window: replies });
         peer.ours.push_back(Ours {
@@ -252,7 +264,7 @@ impl Sessions {
             lease_set: version,
             seen: Vec::new(),
         });
-        peer.next_attempt = now.mono + Duration::from_secs(1 << peer.attempts.min(BACKOFF_MAX));
+        peer.next_attempt = now.mono + pause;
         peer.attempts += 1;
         peer.sent += 1;
         peer.last_used = now.mono;
@@ -311,6 +323,7 @@ impl Sessions {
             until: Some(now.mono + PROMISE),
         });
         peer.due = None;
+        peer.last_reply = Some(now.mono);
         peer.on_sent(now.mono);
         self.metrics.reply_sealed.inc();
         self.bound_chains(id);
@@ -402,7 +415,7 @@ fn begin_step(out: &mut Outbound, now: Now, rng: &mut Rng, limits: &Limits) {
 }
 
 /// How many of `payloads` go into one message of at most `max` payload bytes; at least one.
-fn batch_len<P: AsRef<[u8]>>(payloads: &[P], max: usize) -> usize {
+pub(super) fn batch_len<P: AsRef<[u8]>>(payloads: &[P], max: usize) -> usize {
     let mut len = 0;
     let fit = payloads.iter().take_while(|p| {
         len += data_block_len(p.as_ref().len());

@@ -50,7 +50,7 @@ impl Sessions {
                 self.seal_reply(now, id, NOTHING, options)
             }
             State::Idle if peer.chains.iter().any(|c| c.ratchet.reverse().is_some()) => {
-                self.begin(now, id).ok()
+                self.begin_held(now, id).ok()
             }
             _ => None,
         };
@@ -68,7 +68,7 @@ impl Sessions {
             return;
         }
         let Some(to) = peer.remote() else { return };
-        if let Ok(message) = self.begin(now, id) {
+        if let Ok(message) = self.begin_held(now, id) {
             self.actions.push_back(Action::Send { to, message });
         }
     }

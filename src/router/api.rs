@@ -20,8 +20,8 @@ use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
 use crate::destination::{
-    self, Cause, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, Target,
-    WeakSession,
+    self, Cause, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, SessionParts,
+    Target, WeakSession,
 };
 use crate::names::HostName;
 use crate::netdb::PeerView;
@@ -363,6 +363,7 @@ impl Router {
         let (ready_tx, ready) = oneshot::channel();
         let (counts_tx, counts) = watch::channel((0, 0, 0));
         let (progress_tx, progress) = watch::channel(String::new());
+        let (ports, ports_task) = destination::ports();
         let wires = destination::task::Wires {
             clock: self.inner.clock.clone(),
             plane: self.inner.plane.own.clone(),
@@ -375,11 +376,21 @@ impl Router {
             ready: ready_tx,
             progress: progress_tx,
             counts: counts_tx,
+            ports: ports_task,
             stop: stop.clone(),
         };
-        let destination = keys.destination().clone();
+        let session = Session::new(SessionParts {
+            keys: &keys,
+            config: &config,
+            commands: commands_tx,
+            stop,
+            ended,
+            counts,
+            ports,
+        });
         let engine = Engine::new(&config, keys, rng.fork("engine"));
-        let (requests, pool_id, b32) = (self.inner.requests.clone(), seed.pool_id, destination.b32());
+        let (requests, pool_id, b32) =
+            (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
         let nickname = config.nickname.clone();
         self.inner.tasks.spawn_orderly("destination", async move {
             Box::pin(destination::task::run(engine, nickname, b32, rng, wires)).await;
@@ -387,7 +398,6 @@ impl Router {
             tokio::time::sleep(LAST_WORDS).await;
             requests.send(Request::SessionEnded(pool_id)).await;
         });
-        let session = Session::new(destination, config.nickname, commands_tx, stop, ended, counts);
         let mut open = self.open_sessions();
         open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));
         open.push(session.downgrade());

@@ -16,6 +16,7 @@ pub mod names;
 mod persist;
 pub mod reseed;
 mod sam_backend;
+mod sam_ports;
 mod sam_start;
 mod status;
 pub mod storage;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::{Inner, Router};
+use super::sam_ports;
 use crate::destination::{
     self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, Session, SessionConfig,
     StreamOptions, Target,
@@ -38,7 +39,7 @@ impl SamBackend {
     }
 }
 
-fn failure(e: &Error) -> Failure {
+pub(super) fn failure(e: &Error) -> Failure {
     let code = match e.kind() {
         ErrorKind::InvalidTarget => ResultCode::InvalidKey,
         ErrorKind::NameNotFound => ResultCode::KeyNotFound,
@@ -77,6 +78,7 @@ impl Backend for SamBackend {
             session_config.tunnels =
                 PoolConfig { inbound: side(&config.inbound), outbound: side(&config.outbound) };
             session_config.streams = streams;
+            session_config.streams_by_listener = config.style != sam::Style::Stream;
             session_config.unpublished = !config.lease_set.publish;
             session_config.lease_set_options = config.lease_set.options.clone();
             let options = config.lease_set.encrypted;
@@ -201,12 +203,7 @@ impl SamSession for Bridged {
         to: sam::Peer,
         options: sam::ConnectOptions,
     ) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        let target = match to {
-            sam::Peer::Destination(destination) => Target::Destination(destination),
-            sam::Peer::Hash(hash) => Target::Hash(hash),
-            sam::Peer::Blinded(name) => Target::Blinded(name),
-        };
-        self.dial(target, options)
+        self.dial(target(to), options)
     }
 
     fn lookup_blinded(&self, name: BlindedName) -> Boxed<'static, Result<Destination, Failure>> {
@@ -216,15 +213,15 @@ impl SamSession for Bridged {
 
     fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {
         let session = self.session.clone();
-        Box::pin(async move {
-            let stream = session.accept().await.map_err(|e| failure(&e))?.stream;
-            Ok(sam::Incoming {
-                peer: stream.peer().clone(),
-                from_port: stream.remote_port(),
-                to_port: stream.local_port(),
-                stream: Box::new(BridgedStream(Some(stream))),
-            })
-        })
+        Box::pin(async move { session.accept().await.map(|i| incoming(i.stream)).map_err(|e| failure(&e)) })
+    }
+
+    fn listen(&self, port: u16) -> Result<Arc<dyn sam::SamListener>, Failure> {
+        sam_ports::listen(&self.session, port)
+    }
+
+    fn datagrams(&self, binding: sam::Binding) -> Result<Arc<dyn sam::SamDatagrams>, Failure> {
+        sam_ports::datagrams(&self.session, binding)
     }
 
     fn close(&self) {
@@ -239,6 +236,23 @@ impl SamSession for Bridged {
     fn status(&self) -> sam::SessionStatus {
         let (tunnels_in, tunnels_out, streams) = self.session.counts();
         sam::SessionStatus { tunnels_in, tunnels_out, streams }
+    }
+}
+
+pub(super) fn target(peer: sam::Peer) -> Target {
+    match peer {
+        sam::Peer::Destination(destination) => Target::Destination(destination),
+        sam::Peer::Hash(hash) => Target::Hash(hash),
+        sam::Peer::Blinded(name) => Target::Blinded(name),
+    }
+}
+
+pub(super) fn incoming(stream: I2pStream) -> sam::Incoming {
+    sam::Incoming {
+        peer: stream.peer().clone(),
+        from_port: stream.remote_port(),
+        to_port: stream.local_port(),
+        stream: Box::new(BridgedStream(Some(stream))),
     }
 }
 

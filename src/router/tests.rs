@@ -48,7 +48,7 @@ async fn echo_works(routers: &[Router], hops: u8) {
         .expect("opens");
     let client =
         tokio::time::timeout(limit, routers[1].session(config)).await.expect("in time").expect("opens");
-    let mut listener = server.listen(0);
+    let listener = server.listen(0).expect("listens");
     let target = server.destination().clone();
     let connect = async { client.connect(target).await };
     let (accepted, connected) =
@@ -119,7 +119,7 @@ async fn a_shutdown_resets_the_streams_of_its_sessions() {
     let config = SessionConfig::transient().tunnels(1, 2);
     let server = routers[0].session(config.clone()).await.expect("opens");
     let client = routers[1].session(config).await.expect("opens");
-    let mut listener = server.listen(0);
+    let listener = server.listen(0).expect("listens");
     let target = server.destination().clone();
     let (far, near) = tokio::join!(listener.accept(), client.connect(target));
     let (mut far, mut near) = (far.expect("accepts"), near.expect("connects"));

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! The engine's streams: calls and the lease sets that they wait for, peers that wait for an accept, pipes.
 
-use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting};
+use std::collections::VecDeque;
+
+use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting, Wanted};
 use crate::base::Now;
 use crate::base::pipe;
 use crate::destination::open::Open;
+use crate::destination::ports::Bindings;
 use crate::destination::{Cause, ConnectOptions, Error, ErrorKind, I2pStream, Target};
 use crate::stream::{self, CloseReason, Event as StreamEvent, StreamId};
 use crate::wire::i2cp_gzip::Ports;
@@ -43,10 +46,10 @@ impl Engine {
         self.step(now);
     }
 
-    /// Takes the peer that has waited longest, for this port or for any.
-    pub(crate) fn take_incoming(&mut self, now: Now, port: Option<u16>) -> Option<I2pStream> {
+    /// Takes the peer that has waited longest.
+    pub(crate) fn take_incoming(&mut self, now: Now, wanted: Wanted) -> Option<I2pStream> {
         let stream = loop {
-            let at = self.waiting.iter().position(|w| port.is_none_or(|p| p == w.ports.to))?;
+            let at = self.waiting.iter().position(|w| wanted.takes(w.owner, w.ports.to))?;
             let w = self.waiting.remove(at)?;
             if self.streams.accept(w.id) {
                 break self.open_stream(w.id, w.remote, w.ports.to, w.ports.from);
@@ -56,11 +59,37 @@ impl Engine {
         Some(stream)
     }
 
+    /// Brings the stream table's ports in line with the programs' listeners. Peers that waited for one who has gone
+    /// are reset.
+    pub(super) fn set_listeners(&mut self, now: Now, bindings: &Bindings) {
+        if self.listeners == bindings.listeners {
+            return;
+        }
+        let old = std::mem::replace(&mut self.listeners, bindings.listeners.clone());
+        let gone = |port: &u16| old.get(port).is_some_and(|id| self.listeners.get(port) != Some(id));
+        for port in old.keys().filter(|p| gone(p)) {
+            if *port != 0 || self.streams_by_listener {
+                self.streams.unlisten(*port);
+            }
+            let (lost, kept) =
+                std::mem::take(&mut self.waiting).into_iter().partition(|w: &Waiting| w.owner == *port);
+            self.waiting = kept;
+            let lost: VecDeque<Waiting> = lost;
+            for waiting in lost {
+                self.streams.reset(now, waiting.id);
+            }
+        }
+        for port in self.listeners.keys() {
+            self.streams.listen(*port);
+        }
+    }
+
     pub(super) fn drain_streams(&mut self, now: Now) {
         while let Some(event) = self.streams.poll_event() {
             match event {
                 StreamEvent::Incoming { id, remote, ports } => {
-                    self.waiting.push_back(Waiting { id, remote, ports });
+                    let owner = if self.listeners.contains_key(&ports.to) { ports.to } else { 0 };
+                    self.waiting.push_back(Waiting { id, remote, ports, owner });
                     self.actions.push_back(Action::Incoming);
                 }
                 StreamEvent::Connected(id) => self.connected(id),

@@ -20,6 +20,8 @@ struct Pair {
     wire: Vec<(Mono, usize, I2np)>,
     loss_percent: u64,
     twice_percent: u64,
+    /// A side whose messages are lost.
+    mute: Option<usize>,
     events: [Vec<Action>; 2],
 }
 
@@ -48,11 +50,16 @@ fn pool(now: Now, n: u8) -> PoolState {
 
 impl Pair {
     fn new(seed: u64) -> Self {
+        Self::with(seed, |_, _| ())
+    }
+
+    fn with(seed: u64, change: impl Fn(u8, &mut SessionConfig)) -> Self {
         let now = Now { mono: Mono::from_secs(100), wall_ms: 1_700_000_000_000 };
         let mut rng = Rng::from_seed(seed);
         let mut side = |n: u8| {
             let mut config = SessionConfig::transient();
             config.unpublished = true;
+            change(n, &mut config);
             let keys = DestinationKeys::generate(&mut rng).expect("keys");
             let mut engine = Engine::new(&config, keys, rng.fork("engine"));
             engine.set_pool(now, Arc::new(pool(now, n)));
@@ -66,6 +73,7 @@ impl Pair {
             wire: vec![],
             loss_percent: 0,
             twice_percent: 0,
+            mute: None,
             events: [vec![], vec![]],
         };
         pair.settle();
@@ -97,7 +105,7 @@ impl Pair {
                     let Delivery::Tunnel(gateway, id) = delivery else { continue };
                     let to = usize::from(gateway.0[0] - 1);
                     assert_eq!(id.0 as usize, to + 1, "the lease's tunnel at the lease's gateway");
-                    if self.rng.below(100) < self.loss_percent {
+                    if self.mute == Some(n) || self.rng.below(100) < self.loss_percent {
                         continue;
                     }
                     let copies = if self.rng.below(100) < self.twice_percent { 2 } else { 1 };
@@ -202,7 +210,7 @@ fn read(stream: &mut I2pStream, into: &mut Vec<u8>) -> Option<std::io::Result<()
 fn transfer(pair: &mut Pair, bytes: usize) {
     pair.introduce(0);
     let mut near = pair.connect(0, 80).expect("connects");
-    let mut far = pair.sides[1].take_incoming(pair.now, Some(80)).expect("came in");
+    let mut far = pair.sides[1].take_incoming(pair.now, Wanted::To(80)).expect("came in");
     assert_eq!((far.local_port(), far.peer().hash()), (80, pair.hash(0)));
     let data: Vec<u8> = (0..bytes).map(|i| (i * 7 % 251) as u8).collect();
     let (mut sent, mut got, mut end) = (0, Vec::new(), None);
@@ -286,7 +294,7 @@ fn a_stream_to_oneself_needs_no_tunnel() {
     pair.sides[0].connect(pair.now, 5, &Target::Destination(me), ConnectOptions::default());
     let mut far = None;
     assert!(pair.run(Duration::from_secs(10), |p| {
-        far = far.take().or_else(|| p.sides[0].take_incoming(p.now, None));
+        far = far.take().or_else(|| p.sides[0].take_incoming(p.now, Wanted::Of(0)));
         p.events[0].iter().any(|a| matches!(a, Action::Connected { token: 5, result: Ok(_) }))
             && far.is_some()
     }));
@@ -298,7 +306,7 @@ fn the_end_of_a_destination_is_an_error_for_its_peers() {
     let mut pair = Pair::new(1);
     pair.introduce(0);
     let mut near = pair.connect(0, 0).expect("connects");
-    let _far = pair.sides[1].take_incoming(pair.now, None).expect("came in");
+    let _far = pair.sides[1].take_incoming(pair.now, Wanted::Of(0)).expect("came in");
     pair.sides[1].shut_down(pair.now);
     let (mut got, mut end) = (Vec::new(), None);
     assert!(pair.run(Duration::from_secs(30), |_| {
@@ -307,3 +315,6 @@ fn the_end_of_a_destination_is_an_error_for_its_peers() {
     }));
     assert!(end.is_some_and(|e| e.is_err()), "a reset is no orderly end");
 }
+
+mod datagrams;
+mod listeners;

@@ -2,8 +2,9 @@
 //! The engine's messages: garlic opened and sealed, payloads handed to streams, packets put on a path.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{Action, BATCH_PACKETS, Engine, MESSAGE_LIFE_MS, OUT_MAX, UNPACKED_MAX};
+use super::{Action, BATCH_PACKETS, Engine, MESSAGE_LIFE, OUT_MAX, UNPACKED_MAX};
 use crate::base::Now;
 use crate::destination::paths::Change;
 use crate::garlic::{self, Received, Remote, SealOptions};
@@ -38,6 +39,7 @@ impl Engine {
         }
         if let Some(hash) = from {
             self.allow(now, hash);
+            self.release_datagrams(&hash);
         }
     }
 
@@ -49,7 +51,7 @@ impl Engine {
         if unwrapped.protocol == PROTOCOL_STREAMING {
             self.streams.handle_packet(now, from, unwrapped.ports, &unwrapped.data);
         } else {
-            self.metrics.protocol_dropped.inc();
+            self.datagram(now, from, unwrapped);
         }
     }
 
@@ -75,7 +77,7 @@ impl Engine {
             for _ in 0..BATCH_PACKETS {
                 let Some(packet) = self.streams.poll_packet(now) else { break };
                 if packet.to == self.hash {
-                    self.loopback.push_back(packet);
+                    self.loopback.push_back(packet.bytes);
                 } else {
                     batch.entry(packet.to).or_default().push(packet);
                 }
@@ -91,9 +93,9 @@ impl Engine {
 
     pub(super) fn drain_loopback(&mut self, now: Now) -> bool {
         let mut any = false;
-        while let Some(packet) = self.loopback.pop_front() {
+        while let Some(bytes) = self.loopback.pop_front() {
             any = true;
-            self.payload(now, Some(self.hash), &packet.bytes);
+            self.payload(now, Some(self.hash), &bytes);
         }
         any
     }
@@ -148,12 +150,26 @@ impl Engine {
     }
 
     pub(super) fn send_garlic(&mut self, now: Now, to: DestHash, bodies: Vec<Vec<u8>>, change: Change) {
+        let lost = bodies.len() as u64;
+        if !self.send_messages(now, to, bodies, change, MESSAGE_LIFE) {
+            self.metrics.packets_dropped_no_path.add(lost);
+        }
+    }
+
+    /// Sends sealed messages on the path to `to`; false if there is none.
+    pub(super) fn send_messages(
+        &mut self,
+        now: Now,
+        to: DestHash,
+        bodies: Vec<Vec<u8>>,
+        change: Change,
+        life: Duration,
+    ) -> bool {
         if bodies.is_empty() {
-            return;
+            return true;
         }
         let Some((path, changed)) = self.peers.path(now, &mut self.rng, to, change, &self.pool) else {
-            self.metrics.packets_dropped_no_path.add(bodies.len() as u64);
-            return;
+            return false;
         };
         if changed {
             self.streams.path_changed(to);
@@ -162,7 +178,7 @@ impl Engine {
             self.database.request(now, to);
         }
         let delivery = Delivery::Tunnel(path.lease.gateway, path.lease.tunnel);
-        let expiration_ms = now.wall_ms + MESSAGE_LIFE_MS;
+        let expiration_ms = now.later(life).wall_ms;
         let messages = bodies
             .into_iter()
             .map(|body| {
@@ -171,5 +187,6 @@ impl Engine {
             })
             .collect();
         self.out.push_back(Action::Out { handle: path.outbound, messages });
+        true
     }
 }

@@ -34,12 +34,12 @@ fn a_session_begins_with_ns_nsr_and_es() {
 }
 
 #[test]
-fn silence_is_answered_with_an_empty_reply() {
+fn a_datagram_is_answered_at_once_though_nobody_has_anything_to_say() {
     let mut w = World::new(2);
     w.send(0, 1, b"hello").unwrap();
-    w.run(ms(900));
+    w.run(ms(100));
     assert_eq!(w.state(0, 1), State::AwaitingReply);
-    w.run(ms(400));
+    w.run(ms(120));
     assert_eq!((w.state(0, 1), w.state(1, 0)), (State::Established, State::Established));
 }
 

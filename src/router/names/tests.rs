@@ -107,7 +107,7 @@ async fn a_router_resolves_what_its_book_has() {
 /// A site that gives one answer after the other and remembers the questions.
 async fn serve(session: Session, answers: Vec<Vec<u8>>) -> Vec<String> {
     let mut questions = Vec::new();
-    let mut listener = session.listen(0);
+    let listener = session.listen(0).unwrap();
     for answer in answers {
         let mut stream = listener.accept().await.unwrap();
         let (mut question, mut buf) = (Vec::new(), [0; 4096]);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//! A budget of bytes that many hold shares of: who wants more than is left waits, or goes without.
+
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many bytes and no more. Clones are the same budget.
+#[derive(Clone, Debug)]
+pub struct Room {
+    free: Arc<Semaphore>,
+    size: u32,
+}
+
+/// Part of a [`Room`], given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// A budget of `bytes`.
+    pub fn new(bytes: u32) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes as usize)), size: bytes }
+    }
+
+    /// Waits for `bytes`, first come, first served. More than there ever is counts as all of it. `None` once closed.
+    pub async fn take(&self, bytes: usize) -> Option<Share> {
+        let permit = Arc::clone(&self.free).acquire_many_owned(self.part(bytes)).await.ok()?;
+        Some(Share { _permit: permit })
+    }
+
+    /// Takes `bytes` if there are as many now.
+    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+        let permit = Arc::clone(&self.free).try_acquire_many_owned(self.part(bytes)).ok()?;
+        Some(Share { _permit: permit })
+    }
+
+    fn part(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.size)
+    }
+
+    /// Gives nothing out any more; who waits goes without.
+    pub fn close(&self) {
+        self.free.close();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.free.is_closed()
+    }
+}
