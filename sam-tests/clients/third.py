@@ -10,6 +10,7 @@ import argparse
 import sys
 
 import harness
+import qbittorrent
 import swarm
 import with_i2plib
 import with_i2psam
@@ -21,6 +22,7 @@ TESTS = [
     ("libtorrent-1-hop", False, lambda net: swarm.swarm(net, 64 * MIB, hops=1)),
     ("libtorrent-3-hops", False, lambda net: swarm.swarm(net, 64 * MIB, hops=3)),
     *((name, True, test) for name, test in with_i2plib.TESTS + with_i2psam.TESTS if name != "i2psam-datagrams"),
+    *((name, False, test) for name, test in qbittorrent.TESTS),
 ]
 
 
