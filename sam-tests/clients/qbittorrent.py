@@ -95,6 +95,7 @@ class Program:
         self.name, self.folder = name, folder
         self.start = time.monotonic()
         self.first = self.done = None
+        self.plain = set()
         settings = folder / "profile/qBittorrent/config/qBittorrent.conf"
         settings.parent.mkdir(parents=True)
         [self.port] = free_ports(1)
@@ -168,13 +169,12 @@ class Program:
             self.first = now
         if self.done is None and state["progress"] == 1 and state["state"] in ("uploading", "stalledUP", "forcedUP"):
             self.done = now
+        # The WebAPI lists peers that have an IP address, and so none of those on I2P.
+        self.plain.update(json.loads(self.get("sync/torrentPeers", hash=self.hash)).get("peers", {}))
         trackers = [t for t in json.loads(self.get("torrents/trackers", hash=self.hash)) if t["url"].startswith("http")]
         if trackers and trackers[0]["status"] == 4:
             self.post("torrents/reannounce", hashes=self.hash)
         return f"{state['state']} {state['progress']:.0%}, tracker says {trackers[0]['msg']!r}" if trackers else state["state"]
-
-    def peers(self):
-        return json.loads(self.get("sync/torrentPeers", hash=self.hash)).get("peers", {})
 
     def close(self):
         if self.process.poll() is None:
@@ -235,7 +235,12 @@ def with_i2p(net, size=64 * MIB, hops=3, limit=300):
                     raise AssertionError(f"not done after {limit} s: " + "; ".join(f"{p.name}: {s}" for p, s in zip(programs, states))
                                          + f"; libtorrent {status.progress:.0%}, said {peer.said()}; {len(tracker.announces)} announces")
                 time.sleep(0.25)
-            return _words(programs, peer, size, hashes, tracker)
+            words = _words(programs, peer, size, hashes, tracker)
+            # While the tracker is there to hear it: otherwise each waits long for it.
+            for program in programs:
+                program.close()
+            peer.leave()
+            return words
     finally:
         if peer:
             peer.close()
@@ -249,7 +254,7 @@ def _words(programs, peer, size, hashes, tracker):
         raise AssertionError("; ".join(tracker.false))
     for one in (programs[1], peer):
         swarm.check(one, hashes)
-    plain = [name for program in programs for name in program.peers() if "i2p" not in name]
+    plain = sorted(set().union(*(program.plain for program in programs)))
     if plain:
         raise AssertionError(f"peers that are not on I2P: {', '.join(plain)}")
     version = f"qBittorrent {programs[0].version} over libtorrent {programs[0].build['libtorrent']}"

@@ -80,7 +80,7 @@ class Peer:
 
     def __init__(self, lt, name, sam, info, folder, hops, seeding, quantity=3):
         self.lt, self.name, self.folder, self.seeding = lt, name, folder, seeding
-        self.trouble, self.refused = [], 0
+        self.trouble, self.answers = [], 0
         self.session = lt.session(settings(lt, sam, hops, quantity))
         params = lt.add_torrent_params()
         params.ti, params.save_path = info, str(folder)
@@ -107,6 +107,7 @@ class Peer:
                 self.again = now + 0.1
             elif isinstance(alert, lt.tracker_reply_alert):
                 self.announced = self.announced or now
+                self.answers += 1
             if isinstance(alert, (lt.i2p_alert, lt.tracker_error_alert, lt.torrent_error_alert, lt.file_error_alert,
                                   lt.hash_failed_alert, lt.listen_failed_alert)):
                 self.trouble.append(f"{now - self.start:.1f} s {alert.what()}: {alert.message()}")
@@ -126,6 +127,12 @@ class Peer:
 
     def said(self):
         return "; ".join(self.trouble[-5:]) or "nothing"
+
+    def leave(self):
+        """Tells the tracker, while there is one; without that libtorrent waits long for it when it ends."""
+        seen = self.answers
+        self.session.pause()
+        until(lambda: self.poll() and self.answers > seen, 30, f"the tracker answers the farewell of {self.name}")
 
     def close(self):
         # The binding ends a session, and waits for that, when its last reference goes.
@@ -176,8 +183,10 @@ def swarm(net, size, hops, leechers=2, limit=300):
                 raise AssertionError(f"the tracker saw {len(members)} destinations, not {len(peers)}")
             words = _words(peers, size, cpu, net, tracker)
             for peer in peers:
-                peer.session.pause()
-            until(lambda: sum(event == "stopped" for _, _, event, _ in tracker.announces) == len(peers), 30, "every peer says goodbye")
+                peer.leave()
+            stopped = {me for _, me, event, _ in tracker.announces if event == "stopped"}
+            if len(stopped) != len(peers):
+                raise AssertionError(f"{len(stopped)} of {len(peers)} peers told the tracker that they leave")
             return words
     finally:
         for peer in peers:

@@ -79,6 +79,12 @@ class _Handler(socketserver.StreamRequestHandler):
     timeout = 60
 
     def handle(self):
+        try:
+            self.serve()
+        except OSError:
+            pass  # the peer is gone; it will ask again if it wants
+
+    def serve(self):
         # From version 3.2 on the line also has the ports: the destination is its first word.
         words = self.rfile.readline(2048).decode("ascii", "replace").split()
         request = self.rfile.readline(8192).decode("ascii", "replace").split()
