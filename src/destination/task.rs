@@ -129,7 +129,6 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
             alive = has_news(&mut wires.view) => if !alive { break },
         }
         let now = wires.clock.now();
-        task.bind(now, &mut wires.ports);
         task.service(now, &bell.take());
         task.datagrams(now, None, &mut wires.ports);
         task.catch_up(now, &mut wires.commands, &mut wires.pool, &mut wires.view);
@@ -168,6 +167,8 @@ impl Task {
 
     /// Takes what programs send, for a bounded amount.
     fn datagrams(&mut self, now: Now, first: Option<Box<OutDatagram>>, ports: &mut PortsTask) {
+        // What a program has bound before it sent holds for what it sends to itself.
+        self.bind(now, ports);
         let more = std::iter::from_fn(|| ports.out.try_recv());
         let all: Vec<Box<OutDatagram>> = first.into_iter().chain(more).take(TURN_DATAGRAMS).collect();
         if !all.is_empty() {

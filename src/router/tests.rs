@@ -150,3 +150,5 @@ async fn a_destination_can_be_opened_again_right_after_its_close_and_not_twice()
         tokio::time::timeout(Duration::from_secs(20), routers[0].session(config)).await.expect("in time");
     assert_eq!(second.expect("opens again").destination(), first.destination());
 }
+
+mod datagrams;
