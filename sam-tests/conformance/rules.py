@@ -14,6 +14,8 @@ import rules_stream_data
 import rules_forward
 import rules_datagram
 import rules_primary
+import rules_clients
+import rules_reference
 from runner import RULES
 
 
