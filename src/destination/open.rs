@@ -83,7 +83,9 @@ impl Open {
             self.giver.finish();
         }
         if let Some(reason) = self.closed {
-            match error_kind(reason) {
+            // Whoever has got everything up to the peer's close has lost nothing by what came behind it.
+            let complete = self.finished || table.has_closed(id);
+            match error_kind(reason).filter(|_| !complete) {
                 Some(kind) => self.giver.fail(kind),
                 None => self.giver.finish(),
             }

@@ -45,6 +45,12 @@ pub trait Backend: Send + Sync + 'static {
     /// going down is waited for. Dropping the future abandons the build.
     fn open(&self, config: SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>>;
 
+    /// A session of this make that stands ready, with keys of its own: tunnels built, lease set published. Used by
+    /// [`SamSession::resume`], dropped if it cannot be.
+    fn spare(&self, _wanted: &SessionConfig) -> Option<(PrivateKeys, Arc<dyn SamSession>)> {
+        None
+    }
+
     /// Finds the destination behind a `.b32.i2p` name on the network. Must work without any session.
     fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>>;
 
@@ -122,6 +128,18 @@ pub trait SamSession: Send + Sync {
     /// The protocol and port are taken.
     fn datagrams(&self, _binding: Binding) -> Result<Arc<dyn SamDatagrams>, Failure> {
         Err(Failure::new(ResultCode::I2pError, "this router has no datagrams"))
+    }
+
+    /// The client has gone: new streams are refused, calls given up, those that are ending may end in order. Resolves
+    /// when no stream is left.
+    fn park(&self) -> Boxed<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// A client takes a parked or spare session over, with its own options for streams. False if the session cannot
+    /// be had any more; it is then to be closed.
+    fn resume(&self, _config: &SessionConfig) -> Boxed<'static, bool> {
+        Box::pin(std::future::ready(false))
     }
 
     /// Ends the session with everything that belongs to it. Returns at once; [`SamSession::closed`] says when it is done.

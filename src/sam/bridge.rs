@@ -26,6 +26,9 @@ const BUFFER_MAX: usize = 64 * 1024;
 /// How long a client may keep its end open after the peer closed, without sending anything.
 const LINGER: Duration = Duration::from_secs(60);
 
+/// How long a stream may take to send what its client wrote before the session ended.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+
 /// How a pair of streams ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -51,6 +54,12 @@ pub(super) async fn run(
         () = ended.cancelled() => Outcome::SessionEnded,
         outcome = poll_fn(|cx| bridge.poll(cx, &mut client, &mut peer)) => outcome,
     };
+    if outcome == Outcome::SessionEnded {
+        // What the client wrote before is in its socket or in our buffer: it still goes out, then the streams end.
+        let rest = poll_fn(|cx| bridge.poll_last(cx, &mut client, &mut peer));
+        let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+        return outcome;
+    }
     finish(outcome, client, peer).await;
     outcome
 }
@@ -101,6 +110,32 @@ impl Bridge {
         }
     }
 
+    /// Sends what the client has written by now, then closes the stream; the client gets what came from the peer.
+    fn poll_last(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<()> {
+        let _ = self.down.poll(cx, peer, client);
+        loop {
+            match self.up.state {
+                State::Done => return Poll::Ready(()),
+                State::Copying => {
+                    let sent = self.up.poll(cx, client, peer);
+                    if matches!(sent, Poll::Ready(Err(_))) {
+                        return Poll::Ready(());
+                    }
+                    let waits = self.up.start < self.up.end;
+                    if waits && self.up.state == State::Copying {
+                        return Poll::Pending;
+                    }
+                    if self.up.state == State::Copying {
+                        self.up.state = State::Closing;
+                    }
+                }
+                State::Closing => {
+                    return self.up.poll(cx, client, peer).map(|_| ());
+                }
+            }
+        }
+    }
+
     /// The peer is done; the client may still have something to say, but not for ever.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         if self.moved_up != self.up.moved {
@@ -115,8 +150,7 @@ impl Bridge {
 /// Leaves both ends in the state that belongs to the outcome.
 async fn finish(outcome: Outcome, client: Socket, mut peer: BoxedStream) {
     match outcome {
-        Outcome::Closed => {}
-        Outcome::SessionEnded => peer.reset(),
+        Outcome::Closed | Outcome::SessionEnded => {}
         // Bytes that were read before the client vanished are still delivered: an orderly close.
         Outcome::ClientLost => {
             let _ = tokio::time::timeout(LINGER, poll_fn(|cx| Pin::new(&mut peer).poll_shutdown(cx))).await;

@@ -18,6 +18,7 @@ mod keys;
 mod listen;
 mod naming;
 mod options;
+mod park;
 pub mod parse;
 mod registry;
 mod reply;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::backend::{Boxed, Failure, Incoming, SamDatagrams, SamListener, SamSession};
 use super::datagram::Defaults;
 use super::options::{CreateRequest, Style};
+use super::park::Parked;
 use super::reply::ResultCode;
 use crate::wire::{DestHash, Destination};
 
@@ -47,9 +48,13 @@ pub(super) struct Registry {
 }
 
 #[derive(Default)]
-struct Inner {
-    sessions: BTreeMap<String, Arc<Entry>>,
-    destinations: BTreeMap<DestHash, IpAddr>,
+pub(super) struct Inner {
+    pub(super) sessions: BTreeMap<String, Arc<Entry>>,
+    pub(super) destinations: BTreeMap<DestHash, IpAddr>,
+    /// Sessions without a client; their destinations are among the above.
+    pub(super) parked: BTreeMap<DestHash, Parked>,
+    /// How many were ever parked.
+    pub(super) parkings: u64,
 }
 
 impl Registry {
@@ -57,7 +62,7 @@ impl Registry {
         Arc::new(Self { limits, inner: Mutex::new(Inner::default()), freed: Notify::new() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic cannot leave these plain maps half changed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,6 +117,11 @@ impl Registry {
         Ok(Reservation { registry: self.clone(), entry, destination: false })
     }
 
+    /// Tells those who wait for something to become free.
+    pub(super) fn ring(&self) {
+        self.freed.notify_waiters();
+    }
+
     /// Resolves when something becomes free after this call.
     pub(super) fn freed(&self) -> Notified<'_> {
         self.freed.notified()
@@ -154,6 +164,11 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Goes on for another entry of the same destination, whose ID is taken already.
+    pub(super) fn pass_to(&mut self, entry: Arc<Entry>) {
+        self.entry = entry;
+    }
+
     /// Ends the session for its clients and frees the ID; the destination stays taken until this is dropped.
     pub(super) fn free_id(&self) {
         self.entry.end();
@@ -217,7 +232,12 @@ struct Waiting {
 }
 
 impl Entry {
-    fn new(request: &CreateRequest, hash: DestHash, client: IpAddr, ended: CancellationToken) -> Self {
+    pub(super) fn new(
+        request: &CreateRequest,
+        hash: DestHash,
+        client: IpAddr,
+        ended: CancellationToken,
+    ) -> Self {
         Self {
             id: request.id.clone(),
             style: request.style,

@@ -91,6 +91,9 @@ pub struct Limits {
     pub session_interval: Duration,
     /// Subsessions of one PRIMARY session. Default 64.
     pub subsessions: usize,
+    /// How long a session with keys of its own waits, tunnels and all, for its client to come back. Default 0: only its
+    /// streams may end in order. A session may ask for another time.
+    pub linger: Duration,
     /// Pending accepts of one session. Default 512.
     pub accepts: usize,
     /// Time for `HELLO`. Default 60 s, because people type it.
@@ -121,6 +124,7 @@ impl Default for Limits {
             session_burst: 10,
             session_interval: Duration::from_millis(500),
             subsessions: 64,
+            linger: Duration::ZERO,
             accepts: 512,
             hello_timeout: Duration::from_secs(60),
             command_timeout: Duration::from_secs(60),

@@ -205,6 +205,11 @@ impl Table {
         self.conns.get(&id.0).is_none_or(|s| s.conn.recv.readable() == 0 && s.conn.recv.is_closed())
     }
 
+    /// Whether the peer's CLOSE came in its place, with everything before it, and all of it was read.
+    pub fn has_closed(&self, id: StreamId) -> bool {
+        self.conns.get(&id.0).is_some_and(|s| s.conn.recv.readable() == 0 && s.conn.recv.is_closed())
+    }
+
     /// The application is done with the stream: what was written is delivered, then a CLOSE; what still comes is
     /// thrown away. Every stream must be given back by this or by [`Self::reset`], also after [`Event::Closed`];
     /// the id means nothing afterwards, though a last [`Event::Closed`] may follow.

@@ -27,6 +27,7 @@ use self::link::Link;
 use super::backend::SamSession;
 use super::command::{Command, Hello, Rejection, Then, Version};
 use super::help;
+use super::options::SessionConfig;
 use super::parse::{LINE_BEFORE_HELLO_MAX, LINE_MAX, Line, Lines, Verdict, judge};
 use super::registry::Reservation;
 use super::reply::{self, Domain};
@@ -60,6 +61,10 @@ struct Owned {
     delivery: Option<oneshot::Receiver<()>>,
     /// Its subsessions, if it is a primary one.
     subs: Vec<primary::Sub>,
+    /// What it was made with.
+    config: SessionConfig,
+    /// How long it waits for its client to come back.
+    linger: Duration,
 }
 
 /// One client.
@@ -324,7 +329,6 @@ impl Conn {
         let mut owned = self.owned.take();
         if let Some(owned) = &mut owned {
             owned.reservation.free_id();
-            owned.session.close();
             for sub in owned.subs.drain(..) {
                 sub.end().await;
             }
@@ -337,9 +341,10 @@ impl Conn {
             stream.close().await;
         }
         if let Some(owned) = owned {
-            // The destination becomes free when the router has let go of it.
-            owned.session.closed().await;
+            // The destination becomes free when the router has let go of it, or another client has taken it over.
             tracing::info!(session = %owned.reservation.entry.id, "SAM session closed");
+            let Owned { session, reservation, config, linger, .. } = owned;
+            self.shared.registry.park(session, reservation, config, linger).await;
         }
     }
 }

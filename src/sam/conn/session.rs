@@ -19,6 +19,9 @@ const GRACE: Duration = Duration::from_millis(50);
 /// How long keys are waited for whose last session is going down.
 const RELEASE: Duration = Duration::from_secs(20);
 
+/// The names of a session, and a session of the router that can be taken over for it.
+type Reserved = (Reservation, Option<Arc<dyn SamSession>>);
+
 /// How an attempt to open a session ended.
 enum Opened {
     Session(Arc<dyn SamSession>),
@@ -30,7 +33,7 @@ enum Opened {
 impl Conn {
     /// `SESSION CREATE`
     pub(super) async fn create(&mut self, params: Params) -> io::Result<Flow> {
-        let (request, keys) = match self.check(&params) {
+        let (request, keys, transient) = match self.check(&params) {
             Ok(checked) => checked,
             Err(failure) => return self.fail(&failure).await,
         };
@@ -38,20 +41,27 @@ impl Conn {
             Ok(outlet) => outlet,
             Err(failure) => return self.fail(&failure).await,
         };
-        let reservation = match self.reserve(&request, &keys).await {
-            Ok(reservation) => reservation,
-            Err(failure) => return self.fail(&failure).await,
-        };
         if LeaseSetOptions::was_overruled(&params) {
             tracing::warn!(session = %request.id, "none of the encryption types asked for is known; using type 4");
         }
-        let text = zeroize::Zeroizing::new(keys.to_base64().to_owned());
-        let config = SessionConfig::new(&request.id, request.style, keys, &params);
+        let mut config = SessionConfig::new(&request.id, request.style, keys, &params);
         if config.inbound.length == 0 || config.outbound.length == 0 {
             tracing::warn!(session = %request.id, "a session with tunnels of no hops hides nobody");
         }
         drop(params);
-        match Box::pin(self.open(config)).await? {
+        let ready = if transient { self.spare(&request, &mut config) } else { None };
+        let (reservation, ready) = match self.reserve(&request, &config, ready).await {
+            Ok(reserved) => reserved,
+            Err(failure) => return self.fail(&failure).await,
+        };
+        let text = zeroize::Zeroizing::new(config.keys.to_base64().to_owned());
+        let linger = match config.linger {
+            Some(linger) => linger,
+            // Keys that nobody keeps are never used again.
+            None if transient => Duration::ZERO,
+            None => self.shared.limits.linger,
+        };
+        match Box::pin(self.open(config.clone(), ready)).await? {
             Opened::Session(session) => {
                 reservation.entry.open(session.clone());
                 // It takes every datagram of its style; several styles need a PRIMARY session.
@@ -69,7 +79,8 @@ impl Conn {
                 };
                 self.shared.metrics.sessions_opened.inc();
                 tracing::info!(session = %request.id, b32 = %session.destination().b32(), "SAM session open");
-                self.owned = Some(Owned { session, reservation, delivery: None, subs: Vec::new() });
+                self.owned =
+                    Some(Owned { session, reservation, delivery: None, subs: Vec::new(), config, linger });
                 let flow = self.answer(reply::session_ok(&text)).await?;
                 // Not before the answer, which a datagram must not overtake.
                 if let Some(owned) = &mut self.owned {
@@ -87,7 +98,7 @@ impl Conn {
     }
 
     /// Everything that can be refused before the router is asked.
-    fn check(&self, params: &Params) -> Result<(CreateRequest, PrivateKeys), Failure> {
+    fn check(&self, params: &Params) -> Result<(CreateRequest, PrivateKeys, bool), Failure> {
         let error = |explain: String| Failure::new(ResultCode::I2pError, explain);
         if let Some(owned) = &self.owned {
             return Err(error(format!(
@@ -97,8 +108,9 @@ impl Conn {
         }
         let request = CreateRequest::new(params).map_err(error)?;
         EncryptedOptions::new(params).map_err(error)?;
-        let keys = match params.filled("DESTINATION") {
-            None | Some("TRANSIENT") => self.new_keys(request.signature_type.as_deref())?,
+        let given = params.filled("DESTINATION").filter(|text| *text != "TRANSIENT");
+        let keys = match given {
+            None => self.new_keys(request.signature_type.as_deref())?,
             Some(text) => {
                 let keys = PrivateKeys::from_base64(text)
                     .map_err(|cause| Failure::new(ResultCode::InvalidKey, cause.to_string()))?;
@@ -109,30 +121,59 @@ impl Conn {
                 keys
             }
         };
-        Ok((request, keys))
+        Ok((request, keys, given.is_none()))
+    }
+
+    /// A session that stands ready for a client without keys of its own, if the router has one of this kind.
+    fn spare(&self, request: &CreateRequest, config: &mut SessionConfig) -> Option<Arc<dyn SamSession>> {
+        if self.shared.registry.find(&request.id).is_some() {
+            return None;
+        }
+        let (keys, session) = self.shared.backend.spare(config)?;
+        config.keys = keys;
+        Some(session)
     }
 
     /// Claims the names of the session, giving those who leave just now the time to leave.
-    async fn reserve(&self, request: &CreateRequest, keys: &PrivateKeys) -> Result<Reservation, Failure> {
+    ///
+    /// Answers a session that can be taken over as well: the one given, or one of the same keys whose client has gone.
+    async fn reserve(
+        &self,
+        request: &CreateRequest,
+        config: &SessionConfig,
+        ready: Option<Arc<dyn SamSession>>,
+    ) -> Result<Reserved, Failure> {
         let registry = &self.shared.registry;
-        let hash = keys.destination().hash();
+        let hash = config.keys.destination().hash();
+        if let Some(taken) = self.take_over(request, config).await? {
+            return Ok(taken);
+        }
         let attempt = || registry.reserve(request, hash, self.peer.ip());
         let mut conflict = match attempt() {
-            Ok(reservation) => return Ok(reservation),
+            Ok(reservation) => return Ok((reservation, ready)),
             Err(conflict) => conflict,
         };
         // A destination without an ID belongs to a session that is going down: worth a longer wait.
         let leaving = conflict == Conflict::Destination && registry.is_leaving(hash);
-        let deadline = tokio::time::Instant::now() + if leaving { RELEASE } else { GRACE };
-        while !matches!(conflict, Conflict::Full(_)) {
+        let evicting = matches!(conflict, Conflict::Full(_)) && registry.evict();
+        let patience = if leaving || evicting { RELEASE } else { GRACE };
+        let deadline = tokio::time::Instant::now() + patience;
+        while evicting || !matches!(conflict, Conflict::Full(_)) {
             let freed = registry.freed();
+            // The one before may have been parked only now.
+            if let Some(taken) = self.take_over(request, config).await? {
+                return Ok(taken);
+            }
             match attempt() {
-                Ok(reservation) => return Ok(reservation),
+                Ok(reservation) => return Ok((reservation, ready)),
                 Err(again) => conflict = again,
             }
             if tokio::time::timeout_at(deadline, freed).await.is_err() {
                 break;
             }
+        }
+        if let Some(unused) = ready {
+            unused.close();
         }
         Err(match conflict {
             Conflict::Id => Failure::new(ResultCode::DuplicatedId, ""),
@@ -141,11 +182,42 @@ impl Conn {
         })
     }
 
+    /// Takes over a session of the same keys whose client has gone. One with other tunnels is ended first.
+    async fn take_over(
+        &self,
+        request: &CreateRequest,
+        config: &SessionConfig,
+    ) -> Result<Option<Reserved>, Failure> {
+        let parked = match self.shared.registry.claim(request, self.peer.ip(), config) {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Failure::new(ResultCode::DuplicatedId, "")),
+            Some(Ok(parked)) => parked,
+        };
+        if parked.fits(config) {
+            tracing::debug!(session = %request.id, "takes over a session without a client");
+            return Ok(Some((parked.reservation, Some(parked.session))));
+        }
+        parked.session.close();
+        parked.session.closed().await;
+        Ok(Some((parked.reservation, None)))
+    }
+
     /// Lets the router open the session while watching for a client that leaves.
-    async fn open(&mut self, config: SessionConfig) -> io::Result<Opened> {
+    async fn open(
+        &mut self,
+        config: SessionConfig,
+        ready: Option<Arc<dyn SamSession>>,
+    ) -> io::Result<Opened> {
         let shared = self.shared.clone();
         let limit = shared.limits.session_timeout;
         let work = async {
+            if let Some(session) = ready {
+                if session.resume(&config).await {
+                    return Ok(session);
+                }
+                session.close();
+                session.closed().await;
+            }
             shared.pace.turn().await;
             shared.backend.open(config).await
         };

@@ -14,10 +14,14 @@ pub(super) use datagrams::{PROTOCOL_RAW, raw_protocol};
 pub use encrypted::EncryptedOptions;
 pub use subsession::AddRequest;
 
+use std::time::Duration;
+
 use super::command::{connect_timeout_ms, port};
 use super::keys::PrivateKeys;
 use super::parse::Params;
 
+/// Longest that a session waits for its client to come back.
+const LINGER_MAX_S: u64 = 3600;
 /// Longest session ID.
 const ID_MAX: usize = 255;
 
@@ -160,6 +164,9 @@ pub struct SessionConfig {
     pub streaming: StreamingOptions,
     /// What happens when nothing happens.
     pub idle: IdleOptions,
+    /// `samovar.linger`: how long the session waits, tunnels and all, for its client to come back; at most an hour.
+    /// `None` leaves the choice to the server.
+    pub linger: Option<Duration>,
 }
 
 impl SessionConfig {
@@ -177,7 +184,19 @@ impl SessionConfig {
             lease_set,
             streaming: StreamingOptions::new(params),
             idle: IdleOptions::new(params),
+            linger: params
+                .get("samovar.linger")
+                .and_then(|text| text.parse().ok())
+                .map(|seconds: u64| Duration::from_secs(seconds.min(LINGER_MAX_S))),
         }
+    }
+
+    /// Whether a session that runs with these settings is what `wanted` asks for, but for what can be changed while it
+    /// runs: name, style, streams.
+    pub fn fits(&self, wanted: &Self) -> bool {
+        self.inbound.same_tunnels(&wanted.inbound)
+            && self.outbound.same_tunnels(&wanted.outbound)
+            && self.lease_set == wanted.lease_set
     }
 }
 
@@ -205,6 +224,13 @@ impl Default for TunnelOptions {
 }
 
 impl TunnelOptions {
+    /// Whether both ask for the same tunnels, whatever they call them.
+    fn same_tunnels(&self, other: &Self) -> bool {
+        let Self { length, variance, quantity, backup, allow_zero_hop, nickname: _ } = other;
+        (self.length, self.variance, self.quantity, self.backup, self.allow_zero_hop)
+            == (*length, *variance, *quantity, *backup, *allow_zero_hop)
+    }
+
     fn new(params: &Params, direction: &str) -> Self {
         let default = Self::default();
         let number = |name: &str, low: i64, high: i64, default: i64| {
