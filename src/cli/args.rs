@@ -83,6 +83,13 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     sam_udp: Option<SocketAddr>,
 
+    /// Keep the tunnels of a SAM session for so many seconds after its client has gone [default: 0].
+    ///
+    /// A client that comes back meanwhile with the same keys and options has its session at once. At most 3600. A
+    /// session may choose for itself with the option samovar.linger=SECONDS.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3600))]
+    sam_linger: Option<u32>,
+
     /// Our public address, so that other routers can call us. Repeat it for a second family (IPv4 and IPv6).
     #[arg(long, value_name = "IP")]
     host: Vec<IpAddr>,
@@ -158,6 +165,7 @@ impl RunArgs {
             data_dir: self.data_dir,
             sam: self.sam,
             sam_udp: self.sam_udp,
+            sam_linger: self.sam_linger,
             host: filled(self.host),
             port: self.port,
             netid: self.netid,

@@ -109,6 +109,16 @@ fn basic_entries() -> Vec<Entry> {
             quoted(&sam),
             "Address of the SAM bridge, or \"none\". Whoever reaches it may use the router: keep it on this machine.",
         ),
+        entry(
+            "sam-linger",
+            c.sam_linger.as_secs().to_string(),
+            "Seconds that a SAM session with keys of its own keeps its tunnels after its client has gone, 0 to 3600.",
+        ),
+        entry(
+            "sam-spare",
+            c.sam_spare.to_string(),
+            "Keep a session ready for SAM clients without keys, so that they need not wait for tunnels.",
+        ),
         entry("sam-udp", quoted(&udp), "Where SAM datagrams are taken in; by default one port below `sam`."),
         entry(
             "host",

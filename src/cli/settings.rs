@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use samovar::router::RouterConfig;
 use samovar::tunnel::PoolConfig;
@@ -60,6 +61,8 @@ pub(super) struct Settings {
     pub(super) subscriptions: Option<Vec<String>>,
     pub(super) threads: Option<usize>,
     pub(super) log: Option<String>,
+    pub(super) sam_linger: Option<u32>,
+    pub(super) sam_spare: Option<bool>,
     pub(super) sam_unix: Option<Switch<PathBuf>>,
     pub(super) sam_unix_users: Option<Vec<u32>>,
     pub(super) sam_auth: Option<bool>,
@@ -91,6 +94,8 @@ impl Settings {
         if self.sam_udp.is_some() {
             config.sam_udp = self.sam_udp;
         }
+        set(&mut config.sam_linger, self.sam_linger.map(|s| Duration::from_secs(s.into())));
+        set(&mut config.sam_spare, self.sam_spare);
         set(&mut config.host, self.host);
         set(&mut config.port, self.port);
         set(&mut config.bind, self.bind);

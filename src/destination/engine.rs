@@ -127,6 +127,20 @@ struct Call {
     options: ConnectOptions,
 }
 
+fn stream_config(config: &SessionConfig) -> stream::Config {
+    stream::Config {
+        streams_max: config.streams.max_streams,
+        connect_timeout: config.streams.connect_timeout,
+        window_max: config.streams.max_window.clamp(1, 512),
+        answer_pings: config.streams.answer_pings,
+        resends_max: config.streams.max_resends.clamp(1, 30),
+        mtu: config.streams.max_message.clamp(512, 1812),
+        keepalive: config.streams.keepalive,
+        interactive: config.streams.interactive,
+        ..stream::Config::default()
+    }
+}
+
 /// See the module.
 pub(crate) struct Engine {
     keys: DestinationKeys,
@@ -163,22 +177,11 @@ impl Engine {
         // Fresh encryption keys at every start: peers drop what they remember of us (end-to-end notes, 3.9).
         let encryption = X25519Secret::random(&mut rng);
         let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), garlic::Limits::default());
-        let stream_config = stream::Config {
-            streams_max: config.streams.max_streams,
-            connect_timeout: config.streams.connect_timeout,
-            window_max: config.streams.max_window.clamp(1, 512),
-            answer_pings: config.streams.answer_pings,
-            resends_max: config.streams.max_resends.clamp(1, 30),
-            mtu: config.streams.max_message.clamp(512, 1812),
-            keepalive: config.streams.keepalive,
-            interactive: config.streams.interactive,
-            ..stream::Config::default()
-        };
         let mut streams = Table::new(
             keys.destination().clone(),
             keys.signing().clone(),
             keys.offline().cloned(),
-            stream_config,
+            stream_config(config),
             rng.fork("streams"),
         );
         if !config.streams_by_listener {
@@ -216,6 +219,16 @@ impl Engine {
             keys,
             rng,
         }
+    }
+
+    /// Another program takes the session over: new streams go by its settings. Tunnels and lease set stay.
+    pub(crate) fn adopt(&mut self, config: &SessionConfig) {
+        self.streams.set_config(stream_config(config));
+    }
+
+    /// Whether no stream is open or still ending.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.streams.is_empty() && self.open.is_empty()
     }
 
     pub(crate) fn bell(&self) -> Doorbell<StreamId> {

@@ -91,12 +91,39 @@ pub(crate) type BlindedQuery = (BlindedName, Option<BlindedAccess>);
 
 /// What a handle asks of the destination's task.
 pub(crate) enum Command {
-    Connect { target: Target, options: ConnectOptions, reply: oneshot::Sender<Result<I2pStream, Error>> },
-    Accept { wanted: Wanted, reply: oneshot::Sender<Result<Incoming, Error>> },
-    Lookup { hash: DestHash, reply: oneshot::Sender<Result<Destination, Error>> },
-    LookupBlinded { query: BlindedQuery, reply: oneshot::Sender<Result<Destination, Error>> },
-    Options { hash: DestHash, reply: oneshot::Sender<Result<LeaseSetOptions, Error>> },
-    Status { reply: oneshot::Sender<SessionStatus> },
+    Connect {
+        target: Target,
+        options: ConnectOptions,
+        reply: oneshot::Sender<Result<I2pStream, Error>>,
+    },
+    Accept {
+        wanted: Wanted,
+        reply: oneshot::Sender<Result<Incoming, Error>>,
+    },
+    Lookup {
+        hash: DestHash,
+        reply: oneshot::Sender<Result<Destination, Error>>,
+    },
+    LookupBlinded {
+        query: BlindedQuery,
+        reply: oneshot::Sender<Result<Destination, Error>>,
+    },
+    Options {
+        hash: DestHash,
+        reply: oneshot::Sender<Result<LeaseSetOptions, Error>>,
+    },
+    Status {
+        reply: oneshot::Sender<SessionStatus>,
+    },
+    /// Another program takes the session over.
+    Adopt {
+        config: Box<SessionConfig>,
+        reply: oneshot::Sender<()>,
+    },
+    /// Answered when no stream is open or still ending.
+    Drained {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// A stream that a peer opened to us.
@@ -301,6 +328,27 @@ impl Session {
     /// options, is [`ErrorKind::Incompatible`].
     pub async fn lease_set_options(&self, hash: DestHash) -> Result<LeaseSetOptions, Error> {
         self.ask(|reply| Command::Options { hash, reply }).await
+    }
+
+    /// Gives the session a new name and new settings for streams, which hold for those opened from now on. Everything
+    /// else of `config` is ignored: keys, tunnels and lease set stay as they are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] when the session has ended.
+    pub async fn adopt(&self, config: SessionConfig) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        if !self.inner.commands.send(Command::Adopt { config: Box::new(config), reply }).await {
+            return Err(Error::closed());
+        }
+        answer.await.map_err(|_| Error::closed())
+    }
+
+    /// Waits until every stream has ended, with all that was written delivered or given up.
+    pub async fn drained(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.inner.commands.send(Command::Drained { reply }).await {
+            let _ = answer.await;
+        }
     }
 
     /// What the session is doing.

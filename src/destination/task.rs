@@ -70,6 +70,8 @@ struct Task {
     lookups: Map<u64, Reply<Destination>>,
     options: Map<u64, (DestHash, Reply<LeaseSetOptions>)>,
     accepts: VecDeque<(Wanted, Reply<Incoming>)>,
+    /// Those who wait for the last stream to end.
+    drained: Vec<oneshot::Sender<()>>,
     next_token: u64,
     b32: String,
 }
@@ -87,6 +89,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
         lookups: map(&mut rng),
         options: map(&mut rng),
         accepts: VecDeque::new(),
+        drained: Vec::new(),
         next_token: 0,
         b32,
     };
@@ -227,6 +230,12 @@ impl Task {
                 self.options.insert(token, (hash, reply));
                 self.engine.lookup_current(now, token, hash);
             }
+            Command::Adopt { config, reply } => {
+                self.engine.adopt(&config);
+                self.nickname = config.nickname;
+                let _ = reply.send(());
+            }
+            Command::Drained { reply } => self.drained.push(reply),
             Command::Status { reply } => {
                 let _ = reply.send(self.status(now));
             }
@@ -273,6 +282,11 @@ impl Task {
             }
         }
         self.pair(now);
+        if !self.drained.is_empty() && self.engine.is_drained() {
+            for reply in self.drained.drain(..) {
+                let _ = reply.send(());
+            }
+        }
     }
 
     fn pair(&mut self, now: Now) {
@@ -311,6 +325,7 @@ impl Task {
         self.lookups.retain(|_, r| !r.is_closed());
         self.options.retain(|_, (_, r)| !r.is_closed());
         self.accepts.retain(|(_, r)| !r.is_closed());
+        self.drained.retain(|r| !r.is_closed());
         if self.ready.is_some() {
             self.progress.send_replace(self.engine.explain_unready());
         }

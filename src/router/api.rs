@@ -14,6 +14,7 @@ use super::assembly;
 use super::config::{ConfigError, RouterConfig};
 use super::control::{Request, SessionRefused, SessionSeed};
 use super::names::AddressBook;
+use super::spares::Spares;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
@@ -115,7 +116,7 @@ impl fmt::Display for NotReady {
 impl std::error::Error for NotReady {}
 
 /// A session on its way.
-struct Opening {
+pub(super) struct Opening {
     session: Session,
     /// Answers when it can be used.
     ready: oneshot::Receiver<()>,
@@ -123,6 +124,26 @@ struct Opening {
     progress: watch::Receiver<String>,
     /// Why its tunnels cannot be built, if so.
     trouble: watch::Receiver<PoolReport>,
+}
+
+impl Opening {
+    /// Waits until the session can be used.
+    pub(super) async fn ready(self) -> Result<Session, Error> {
+        let Self { session, ready, progress, trouble } = self;
+        tokio::select! { biased;
+            done = ready => match done {
+                Ok(()) => Ok(session),
+                Err(_) => Err(Error::closed()),
+            },
+            () = tokio::time::sleep(SESSION_DEADLINE) => {
+                let why = progress.borrow().clone();
+                let report = *trouble.borrow();
+                let limit = SESSION_DEADLINE.as_secs();
+                let text = format!("not ready after {limit} s: {why}; tunnels: {report}");
+                Err(Error::new(ErrorKind::NoTunnels, text).with_cause(Cause::Tunnels(report)))
+            }
+        }
+    }
 }
 
 /// Sets up a router.
@@ -220,6 +241,8 @@ pub(super) struct Inner {
     pub(super) names: AddressBook,
     /// A session without a name of its own, for lookups when no other session is there.
     pub(super) resolver: OnceCell<Session>,
+    /// Sessions that stand ready for clients of the bridge.
+    pub(super) spares: std::sync::OnceLock<Arc<Spares>>,
     pub(super) counters: Vec<super::control::Counters>,
 }
 
@@ -323,23 +346,10 @@ impl Router {
     /// [`ErrorKind::DuplicateDestination`], [`ErrorKind::Limit`], or [`ErrorKind::NoTunnels`] after five minutes
     /// without tunnels; the explanation says what was tried.
     pub async fn session(&self, config: SessionConfig) -> Result<Session, Error> {
-        let Opening { session, ready, progress, trouble } = self.begin_session(config).await?;
-        tokio::select! { biased;
-            done = ready => match done {
-                Ok(()) => Ok(session),
-                Err(_) => Err(Error::closed()),
-            },
-            () = tokio::time::sleep(SESSION_DEADLINE) => {
-                let why = progress.borrow().clone();
-                let report = *trouble.borrow();
-                let limit = SESSION_DEADLINE.as_secs();
-                let text = format!("not ready after {limit} s: {why}; tunnels: {report}");
-                Err(Error::new(ErrorKind::NoTunnels, text).with_cause(Cause::Tunnels(report)))
-            }
-        }
+        self.begin_session(config).await?.ready().await
     }
 
-    async fn begin_session(&self, config: SessionConfig) -> Result<Opening, Error> {
+    pub(super) async fn begin_session(&self, config: SessionConfig) -> Result<Opening, Error> {
         let mut rng = self.fork("session");
         let keys = match config.keys.clone() {
             Some(keys) => keys,

@@ -187,6 +187,7 @@ pub(super) async fn start(
         sam: OnceLock::new(),
         names,
         resolver: OnceCell::new(),
+        spares: OnceLock::new(),
         counters,
         config,
     };

@@ -84,6 +84,11 @@ pub struct RouterConfig {
     pub sam: Option<SocketAddr>,
     /// Where SAM datagrams are taken in. `None` (default): one port below `sam`; see [`Self::sam_udp_addr`].
     pub sam_udp: Option<SocketAddr>,
+    /// How long a SAM session with keys of its own waits, tunnels and all, for its client to come back; at most an hour.
+    /// Default 0: not at all.
+    pub sam_linger: Duration,
+    /// Keeps a session ready for SAM clients without keys, so that they need not wait for tunnels. Default true.
+    pub sam_spare: bool,
     /// Ways to the bridge besides plain TCP, and who may use it.
     pub sam_access: SamAccess,
     /// Our addresses as other routers shall call them, at most one of each family being the rule. Empty (default):
@@ -133,6 +138,8 @@ impl Default for RouterConfig {
             data_dir: None,
             sam: Some(SAM_DEFAULT),
             sam_udp: None,
+            sam_linger: Duration::ZERO,
+            sam_spare: true,
             sam_access: SamAccess::default(),
             host: Vec::new(),
             port: 0,
@@ -251,6 +258,9 @@ impl RouterConfig {
                 "sam-udp",
                 format!("{udp} is not of the same address family as sam {tcp}"),
             ));
+        }
+        if self.sam_linger > Duration::from_secs(3600) {
+            return Err(ConfigError::new("sam-linger", "at most 3600 seconds"));
         }
         if self.sam.is_none() && self.sam_udp.is_some() {
             return Err(ConfigError::new("sam-udp", "needs sam; give both or neither"));

@@ -2,7 +2,7 @@
 //! The router as the SAM bridge sees it.
 
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::api::{Inner, Router};
 use super::sam_ports;
 use crate::destination::{
-    self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, Session, SessionConfig,
-    StreamOptions, Target,
+    self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, Listener, Session,
+    SessionConfig, StreamOptions, Target,
 };
 use crate::sam::{self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamSession};
 use crate::tunnel::{PoolConfig, PoolSide};
@@ -56,39 +56,19 @@ pub(super) fn failure(e: &Error) -> Failure {
 impl Backend for SamBackend {
     fn open(&self, config: sam::SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>> {
         Box::pin(async move {
-            let keys = keys_of(&config.keys)?;
-            let side = |t: &sam::TunnelOptions| PoolSide {
-                length: t.length,
-                variance: t.variance,
-                quantity: t.quantity,
-                backup: t.backup,
-            };
-            let usual = StreamOptions::default();
-            let streams = StreamOptions {
-                max_window: config.streaming.window_max.map_or(usual.max_window, u32::from),
-                answer_pings: config.streaming.answer_pings.unwrap_or(usual.answer_pings),
-                max_streams: config.streaming.concurrent_max.map_or(usual.max_streams, |n| n as usize),
-                max_resends: config.streaming.resends_max.map_or(usual.max_resends, u32::from),
-                max_message: config.streaming.message_size_max.unwrap_or(usual.max_message),
-                keepalive: config.streaming.inactivity_timeout_ms.map_or(usual.keepalive, keepalive),
-                interactive: config.streaming.profile == Some(INTERACTIVE),
-                ..usual
-            };
-            let mut session_config = SessionConfig::with_keys(keys).nickname(config.name.clone());
-            session_config.tunnels =
-                PoolConfig { inbound: side(&config.inbound), outbound: side(&config.outbound) };
-            session_config.streams = streams;
-            session_config.streams_by_listener = config.style != sam::Style::Stream;
-            session_config.unpublished = !config.lease_set.publish;
-            session_config.lease_set_options = config.lease_set.options.clone();
-            let options = config.lease_set.encrypted;
-            let secret = options.secret;
-            session_config.encryption =
-                options.publish.map(|access| Encryption { secret: secret.clone(), access });
-            session_config.blinded_access = BlindedAccess { secret, client_key: options.client_key };
+            let session_config = session_config(&config)?;
             let session = self.router()?.session(session_config).await.map_err(|e| failure(&e))?;
-            Ok(Arc::new(Bridged { session }) as Arc<dyn SamSession>)
+            let bridged = Bridged { session, streams: Mutex::default() };
+            bridged.take_streams(config.style)?;
+            Ok(Arc::new(bridged) as Arc<dyn SamSession>)
         })
+    }
+
+    fn spare(&self, wanted: &sam::SessionConfig) -> Option<(PrivateKeys, Arc<dyn SamSession>)> {
+        let router = self.router().ok()?;
+        let spare = router.inner.spares.get()?.take(wanted)?;
+        let session = Arc::new(Bridged { session: spare.session, streams: Mutex::default() });
+        Some((spare.keys, session as Arc<dyn SamSession>))
     }
 
     fn lookup(&self, hash: DestHash) -> Boxed<'_, Result<Destination, Failure>> {
@@ -162,6 +142,41 @@ impl Backend for SamBackend {
     }
 }
 
+/// What the router is to open for a client.
+pub(super) fn session_config(config: &sam::SessionConfig) -> Result<SessionConfig, Failure> {
+    let keys = keys_of(&config.keys)?;
+    let side = |t: &sam::TunnelOptions| PoolSide {
+        length: t.length,
+        variance: t.variance,
+        quantity: t.quantity,
+        backup: t.backup,
+    };
+    let usual = StreamOptions::default();
+    let streams = StreamOptions {
+        max_window: config.streaming.window_max.map_or(usual.max_window, u32::from),
+        answer_pings: config.streaming.answer_pings.unwrap_or(usual.answer_pings),
+        max_streams: config.streaming.concurrent_max.map_or(usual.max_streams, |n| n as usize),
+        max_resends: config.streaming.resends_max.map_or(usual.max_resends, u32::from),
+        max_message: config.streaming.message_size_max.unwrap_or(usual.max_message),
+        keepalive: config.streaming.inactivity_timeout_ms.map_or(usual.keepalive, keepalive),
+        interactive: config.streaming.profile == Some(INTERACTIVE),
+        ..usual
+    };
+    let mut session = SessionConfig::with_keys(keys).nickname(config.name.clone());
+    session.tunnels = PoolConfig { inbound: side(&config.inbound), outbound: side(&config.outbound) };
+    session.streams = streams;
+    // Streams are listened for as long as there is a client, see `Bridged`.
+    session.streams_by_listener = true;
+    session.unpublished = !config.lease_set.publish;
+    session.lease_set_options = config.lease_set.options.clone();
+    let options = &config.lease_set.encrypted;
+    session.encryption =
+        options.publish.clone().map(|access| Encryption { secret: options.secret.clone(), access });
+    session.blinded_access =
+        BlindedAccess { secret: options.secret.clone(), client_key: options.client_key.clone() };
+    Ok(session)
+}
+
 fn keys_of(keys: &PrivateKeys) -> Result<DestinationKeys, Failure> {
     if keys.destination().sig_type() == SigType::DsaSha1 {
         return Err(Failure::new(
@@ -176,9 +191,25 @@ fn keys_of(keys: &PrivateKeys) -> Result<DestinationKeys, Failure> {
 /// One session behind the bridge.
 struct Bridged {
     session: Session,
+    /// Takes the streams of a STREAM session while it has a client.
+    streams: Mutex<Option<Arc<Listener>>>,
 }
 
 impl Bridged {
+    fn streams(&self) -> MutexGuard<'_, Option<Arc<Listener>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to take the streams that belong to the session itself.
+    fn take_streams(&self, style: sam::Style) -> Result<(), Failure> {
+        let listener = match style {
+            sam::Style::Stream => Some(Arc::new(self.session.listen(0).map_err(|e| failure(&e))?)),
+            _ => None,
+        };
+        *self.streams() = listener;
+        Ok(())
+    }
+
     fn dial(&self, to: Target, options: sam::ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>> {
         let session = self.session.clone();
         Box::pin(async move {
@@ -212,8 +243,11 @@ impl SamSession for Bridged {
     }
 
     fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {
-        let session = self.session.clone();
-        Box::pin(async move { session.accept().await.map(|i| incoming(i.stream)).map_err(|e| failure(&e)) })
+        let Some(listener) = self.streams().clone() else {
+            let refused = Failure::new(ResultCode::I2pError, "this session takes no streams");
+            return Box::pin(std::future::ready(Err(refused)));
+        };
+        Box::pin(async move { listener.accept().await.map(incoming).map_err(|e| failure(&e)) })
     }
 
     fn listen(&self, port: u16) -> Result<Arc<dyn sam::SamListener>, Failure> {
@@ -222,6 +256,22 @@ impl SamSession for Bridged {
 
     fn datagrams(&self, binding: sam::Binding) -> Result<Arc<dyn sam::SamDatagrams>, Failure> {
         sam_ports::datagrams(&self.session, binding)
+    }
+
+    fn park(&self) -> Boxed<'static, ()> {
+        *self.streams() = None;
+        let session = self.session.clone();
+        Box::pin(async move { session.drained().await })
+    }
+
+    fn resume(&self, config: &sam::SessionConfig) -> Boxed<'_, bool> {
+        let config = config.clone();
+        Box::pin(async move {
+            let Ok(settings) = session_config(&config) else { return false };
+            !self.session.is_closed()
+                && self.session.adopt(settings).await.is_ok()
+                && self.take_streams(config.style).is_ok()
+        })
     }
 
     fn close(&self) {

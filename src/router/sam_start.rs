@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::api::{Router, StartError};
 use super::config::{ConfigError, RouterConfig};
 use super::sam_backend::SamBackend;
+use super::spares::{self, Spares};
 use super::storage::StorageError;
 use crate::sam::{self, SamConfig, SamError, SamServer, UsersError};
 
@@ -18,6 +19,11 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     let access = &config.sam_access;
     if config.sam.is_none() && access.tls.is_none() && access.unix.is_none() {
         return Ok(());
+    }
+    if config.sam_spare {
+        let spares = Arc::new(Spares::new(Arc::downgrade(&router.inner)));
+        let _ = router.inner.spares.set(spares.clone());
+        router.inner.tasks.spawn("sam_spares", spares::run(spares, router.status()));
     }
     let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
     let server = SamServer::start(sam_config(config), backend, &router.inner.tasks)
@@ -39,6 +45,7 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
 fn sam_config(config: &RouterConfig) -> SamConfig {
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
+    sam.limits.linger = config.sam_linger;
     sam.users = config.data_dir.as_ref().map(|dir| dir.join(USERS_FILE));
     sam.auth = access.auth;
     sam.forward_certs = access.forward_certs.clone();

@@ -138,7 +138,7 @@ pub trait SamSession: Send + Sync {
 
     /// A client takes a parked or spare session over, with its own options for streams. False if the session cannot
     /// be had any more; it is then to be closed.
-    fn resume(&self, _config: &SessionConfig) -> Boxed<'static, bool> {
+    fn resume(&self, _config: &SessionConfig) -> Boxed<'_, bool> {
         Box::pin(std::future::ready(false))
     }
 

@@ -210,6 +210,11 @@ impl Table {
         self.conns.get(&id.0).is_some_and(|s| s.conn.recv.readable() == 0 && s.conn.recv.is_closed())
     }
 
+    /// Settings for new streams; those that are open keep theirs.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// The application is done with the stream: what was written is delivered, then a CLOSE; what still comes is
     /// thrown away. Every stream must be given back by this or by [`Self::reset`], also after [`Event::Closed`];
     /// the id means nothing afterwards, though a last [`Event::Closed`] may follow.

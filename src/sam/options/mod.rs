@@ -191,6 +191,11 @@ impl SessionConfig {
         }
     }
 
+    /// A session with the options that hold when the client says nothing.
+    pub fn plain(name: &str, style: Style, keys: PrivateKeys) -> Self {
+        Self::new(name, style, keys, &Params::default())
+    }
+
     /// Whether a session that runs with these settings is what `wanted` asks for, but for what can be changed while it
     /// runs: name, style, streams.
     pub fn fits(&self, wanted: &Self) -> bool {
