@@ -95,7 +95,7 @@ pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
     };
     // An I/O error of the socket needs no words: nobody is there to read them.
     let flow = conn.talk().await.unwrap_or(Flow::Drop);
-    conn.finish(flow).await;
+    Box::pin(conn.finish(flow)).await;
 }
 
 impl Conn {
@@ -241,7 +241,7 @@ impl Conn {
             Command::Hello(_) => {
                 self.answer(reply::error(&Domain::Hello, "HELLO was said before; the version stays")).await
             }
-            Command::SessionCreate(params) => self.create(params).await,
+            Command::SessionCreate(params) => Box::pin(self.create(params)).await,
             Command::SessionAdd(params) => Box::pin(self.add(params)).await,
             Command::SessionRemove(params) => Box::pin(self.remove(params)).await,
             Command::Connect(request) => Box::pin(self.connect(request)).await,
