@@ -400,6 +400,9 @@ fn further_hosts_files_are_read_and_their_names_can_be_kept_out() {
     let conflicts = with(&["list", "--conflicts"]);
     assert_eq!(conflicts.lines().count(), 3);
     assert!(conflicts.contains("more.txt"), "{conflicts}");
+    let sources = with(&["sources"]);
+    let counted: Vec<&str> = sources.lines().filter_map(|l| l.split('\t').next()).collect();
+    assert_eq!(counted, ["1", "1"], "{sources}");
     assert!(with(&["remove", "b.i2p"]).contains("kept out"));
     assert_eq!(with(&["export"]), format!("a.i2p={one}\n"));
     with(&["add", "b.i2p", &two]);

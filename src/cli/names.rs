@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, Subcommand};
-use samovar::names::{Book, HostName, Listed};
+use samovar::names::{Book, HostName, Listed, Origin};
 use samovar::router::RouterConfig;
 use samovar::router::names::{Added, BookFiles, NamesError, Removed};
 use samovar::wire::Destination;
@@ -20,6 +20,7 @@ Examples:
   samovar names lookup forum.i2p               what the book has; the network is not asked
   samovar names list 'forum*'                  names that match, with address and source
   samovar names list --conflicts               destinations that were kept out
+  samovar names sources                        where names come from
   samovar names remove forum.i2p               your entry goes; a subscribed name is kept out
   samovar names export hosts.txt               the whole book as a plain hosts file
 
@@ -70,6 +71,8 @@ enum Action {
         #[arg(long)]
         conflicts: bool,
     },
+    /// Print where names come from: each source, how many names it gives, and when a subscription last answered.
+    Sources,
     /// Print what a name stands for. The network is not asked; exit code 1 if the book does not have it.
     Lookup {
         /// Host name, or a .b32.i2p address to find its destination in the book.
@@ -112,7 +115,11 @@ pub(super) fn main(args: NamesArgs) -> Result<(), Failure> {
             print(&list(&load(&files, wall_s)?, pattern.as_deref()))
         }
         Action::List { pattern, conflicts: true } => {
-            print(&conflicts(&load(&files, wall_s)?, pattern.as_deref()))
+            print(&conflicts(&load(&files, wall_s)?, pattern.as_deref(), wall_s))
+        }
+        Action::Sources => {
+            let answered = files.answered().map_err(|e| Failure::User(e.to_string()))?;
+            print(&sources(&load(&files, wall_s)?, &answered, wall_s))
         }
         Action::Lookup { name, quiet } => lookup(&load(&files, wall_s)?, &name, quiet),
         Action::Export { file } => export(&load(&files, wall_s)?, file.as_deref()),
@@ -209,12 +216,37 @@ fn list(book: &Book, pattern: Option<&str>) -> String {
     })
 }
 
-fn conflicts(book: &Book, pattern: Option<&str>) -> String {
+/// Time since a date in words.
+fn ago(then_s: u64, wall_s: u64) -> String {
+    let minutes = wall_s.saturating_sub(then_s) / 60;
+    match minutes {
+        0..120 => format!("{minutes} min ago"),
+        120..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
+}
+
+fn sources(book: &Book, answered: &[(String, u64)], wall_s: u64) -> String {
+    let mut out = String::new();
+    for (origin, source, names) in book.sources() {
+        let when = match (origin, answered.iter().find(|(url, _)| *url == source)) {
+            (Origin::Own, _) => "your own".to_owned(),
+            (Origin::File, _) => "hosts file".to_owned(),
+            (Origin::Subscription, Some((_, at))) => format!("subscription, answered {}", ago(*at, wall_s)),
+            (Origin::Subscription, None) => "subscription".to_owned(),
+        };
+        let _ = writeln!(out, "{names}\t{source}\t{when}");
+    }
+    out
+}
+
+fn conflicts(book: &Book, pattern: Option<&str>, wall_s: u64) -> String {
     let mut out = String::new();
     for conflict in book.conflicts().iter().filter(|c| matches(c.name.as_str(), pattern)) {
         let _ = writeln!(out, "{}", conflict.name);
         let _ = writeln!(out, "  kept      {}  {}", conflict.kept.to_b32_name(), conflict.kept_by);
-        let _ = writeln!(out, "  kept out  {}  {}", conflict.offered.b32(), conflict.offered_by);
+        let seen = conflict.seen_s.map_or_else(String::new, |at| format!(", first {}", ago(at, wall_s)));
+        let _ = writeln!(out, "  kept out  {}  {}{seen}", conflict.offered.b32(), conflict.offered_by);
     }
     out
 }

@@ -180,6 +180,23 @@ impl Book {
         names.into_iter().filter_map(|name| Some(Listed { name, found: self.get(name)? }))
     }
 
+    /// The sources by priority, each with how many names look-ups take from it.
+    pub fn sources(&self) -> Vec<(Origin, String, usize)> {
+        let mut all = Vec::new();
+        for (origin, layer) in self.layers() {
+            for label in layer.sources() {
+                all.push((origin, label.clone(), 0));
+            }
+        }
+        for Listed { found, .. } in self.list() {
+            let of = |s: &&mut (Origin, String, usize)| s.0 == found.origin && s.1 == found.source;
+            if let Some(source) = all.iter_mut().find(of) {
+                source.2 += 1;
+            }
+        }
+        all
+    }
+
     /// How many names there are; one that two layers have counts twice.
     pub fn len(&self) -> usize {
         self.layers().iter().map(|(_, layer)| layer.names.len()).sum()

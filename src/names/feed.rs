@@ -307,19 +307,19 @@ impl<'l> Merge<'l> {
         let date = waiting.line.seconds("date").unwrap_or(0);
         match self.layer.names.get(name) {
             Some(known) if known.destination == *destination => self.report.known += 1,
-            Some(known) if known.former == Some(destination.hash()) => self.report.stale += 1,
+            // The way back needs a date, or an old change could be played again and again.
+            Some(known) if known.former.contains(&destination.hash()) && date <= known.date_s => {
+                self.report.stale += 1;
+            }
             Some(known) if known.destination == old => {
                 if date < known.date_s {
                     self.report.stale += 1;
                     return Ok(Step::Done);
                 }
                 self.check(waiting, destination, Some(&old))?;
-                let record = Record {
-                    former: Some(old.hash()),
-                    date_s: date,
-                    ..Record::new(destination.clone(), self.source)
-                };
-                self.layer.names.insert(name.clone(), record);
+                if let Some(record) = self.layer.names.get_mut(name) {
+                    record.change(destination.clone(), date, self.source);
+                }
                 self.report.changed += 1;
             }
             None if last => {
@@ -327,7 +327,8 @@ impl<'l> Merge<'l> {
                 if self.put(name, destination) == Put::Added
                     && let Some(record) = self.layer.names.get_mut(name)
                 {
-                    (record.former, record.date_s) = (Some(old.hash()), date);
+                    record.leave(old.hash());
+                    record.date_s = date;
                 }
             }
             _ => return Ok(Step::Later),

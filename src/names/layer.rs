@@ -9,14 +9,17 @@ use crate::wire::{DestHash, Destination};
 /// Most sources of a layer: files, or subscriptions that were ever configured.
 const SOURCES_MAX: usize = 64;
 
+/// Most former destinations of a name that are remembered.
+const FORMER_MAX: usize = 8;
+
 /// What is known about a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) destination: Destination,
     /// Further destinations of the same owner.
     pub(super) also: Vec<Destination>,
-    /// The destination before the last signed change.
-    pub(super) former: Option<DestHash>,
+    /// The destinations before signed changes, the latest last.
+    pub(super) former: Vec<DestHash>,
     /// When its owner signed the last command, if the command said so; older ones are replays.
     pub(super) date_s: u64,
     /// Which of the layer's sources.
@@ -25,14 +28,30 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) const fn new(destination: Destination, source: usize) -> Self {
-        Self { destination, also: Vec::new(), former: None, date_s: 0, source }
+        Self { destination, also: Vec::new(), former: Vec::new(), date_s: 0, source }
     }
 
     /// Whether a destination is, was or may be this name's.
     pub(super) fn knows(&self, destination: &Destination) -> bool {
         self.destination == *destination
-            || self.former == Some(destination.hash())
+            || self.former.contains(&destination.hash())
             || self.also.contains(destination)
+    }
+
+    /// Takes another destination in place of its own.
+    pub(super) fn change(&mut self, to: Destination, date_s: u64, source: usize) {
+        let old = std::mem::replace(self, Self::new(to, source));
+        (self.former, self.date_s) = (old.former, date_s);
+        self.leave(old.destination.hash());
+    }
+
+    /// Notes that the destination was this name's.
+    pub(super) fn leave(&mut self, former: DestHash) {
+        self.former.retain(|f| *f != former);
+        self.former.push(former);
+        if self.former.len() > FORMER_MAX {
+            self.former.remove(0);
+        }
     }
 
     /// Takes a further destination; one of a key type that is still made goes before an old DSA key.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! #@ http://example.i2p/hosts.txt
-//! name.i2p=<destination>#!date=1700000000#former=<b32>
+//! name.i2p=<destination>#!date=1700000000#former=<b32>,<b32>
 //! name.i2p=<another destination>#!also=1
 //! ```
 //!
@@ -41,8 +41,11 @@ impl Layer {
                 && let Some(record) = layer.names.get_mut(name)
             {
                 record.date_s = line.seconds("date").unwrap_or(0);
-                let former = line.get("former").and_then(b32::decode).and_then(|b| b.try_into().ok());
-                record.former = former.map(DestHash);
+                for former in line.get("former").unwrap_or_default().split(',') {
+                    if let Some(hash) = b32::decode(former).and_then(|b| b.try_into().ok()) {
+                        record.leave(DestHash(hash));
+                    }
+                }
             }
         }
         layer.offers.clear();
@@ -61,8 +64,9 @@ impl Layer {
                     let _ = write!(out, "{mark}date={}", record.date_s);
                     mark = "#";
                 }
-                if let Some(former) = record.former {
-                    let _ = write!(out, "{mark}former={}", b32::encode(&former.0));
+                let former: Vec<String> = record.former.iter().map(|hash| b32::encode(&hash.0)).collect();
+                if !former.is_empty() {
+                    let _ = write!(out, "{mark}former={}", former.join(","));
                 }
                 out.push('\n');
                 for also in &record.also {

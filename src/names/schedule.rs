@@ -89,6 +89,11 @@ impl Schedule {
         Self { feeds, interval, rng }
     }
 
+    /// When the subscriptions of a saved text last answered well: addresses, and seconds since 1970.
+    pub fn answered(saved: &str) -> Vec<(String, u64)> {
+        parse(saved).into_iter().map(|(url, _, checked_s)| (url, checked_s)).collect()
+    }
+
     /// When the next question is due; `None` without subscriptions.
     pub fn next(&self) -> Option<Mono> {
         self.feeds.iter().map(|f| f.next).min()

@@ -229,8 +229,10 @@ fn a_chain_of_changes_is_followed_in_any_order_and_not_replayed() {
     let back = owners[0].dated("a.i2p", &owners[3], "2000");
     book.subscription(FEED, &back, NOW);
     assert_eq!(get(&book, "a.i2p"), Some(owners[0].destination.clone()));
-    let report = book.subscription(FEED, &owners[1].dated("a.i2p", &owners[0], "5"), NOW);
-    assert_eq!((report.changed, report.stale), (0, 1));
+    for replay in [owners[1].dated("a.i2p", &owners[0], "5"), owners[1].change("a.i2p", &owners[0])] {
+        let report = book.subscription(FEED, &replay, NOW);
+        assert_eq!((report.changed, report.stale), (0, 1));
+    }
 }
 
 #[test]
@@ -450,4 +452,50 @@ fn subscriptions_are_asked_in_their_time_and_failures_wait_longer() {
     let ahead = format!("url http://a.i2p/\nchecked {}\n", NOW * 2);
     let late = Schedule::new(urls(), &ahead, times, at(0), Rng::from_seed(3));
     assert!(late.next().unwrap() <= Mono::from_secs(12 * 3600 + 120));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_of_a_feed_does_not_matter_nor_does_taking_it_twice(seed in 0u64..u64::MAX) {
+        let owners: Vec<Owner> = (1..=4).map(Owner::new).collect();
+        let dest = owners[3].b64();
+        let remove = [("action", "remove"), ("name", "gone.i2p"), ("dest", dest.as_str())];
+        let mut lines = [
+            owners[0].entry("a.i2p"),
+            owners[0].entry("b.i2p"),
+            owners[3].entry("gone.i2p"),
+            owners[1].dated("a.i2p", &owners[0], "10"),
+            owners[2].dated("a.i2p", &owners[1], "20"),
+            owners[0].line(&owners[0].entry("c.i2p"), &[("action", "addname"), ("oldname", "b.i2p")], None),
+            owners[0].line(&owners[0].entry("d.i2p"), &[("action", "addname"), ("oldname", "c.i2p")], None),
+            owners[3].line("", &remove, None),
+            owners[1].line(
+                &owners[1].entry("s.a.i2p"),
+                &[("action", "addsubdomain"), ("oldname", "a.i2p"), ("olddest", &owners[2].b64())],
+                Some(&owners[2]),
+            ),
+        ];
+        crate::base::Rng::from_seed(seed).shuffle(&mut lines);
+        let text = lines.join("\n");
+        let mut book = Book::new();
+        book.subscription(FEED, &text, NOW);
+        let names: Vec<&str> = book.list().map(|l| l.name.as_str()).collect();
+        assert_eq!(names, ["a.i2p", "b.i2p", "c.i2p", "d.i2p", "s.a.i2p"]);
+        assert_eq!(get(&book, "a.i2p"), Some(owners[2].destination.clone()));
+        let before = (book.subscribed_text(), book.conflicts());
+        let report = book.subscription(FEED, &text, NOW + 1);
+        assert_eq!((book.subscribed_text(), book.conflicts()), before);
+        assert_eq!((report.added, report.changed, report.unsigned), (0, 0, 0));
+    }
+
+    #[test]
+    fn no_text_breaks_the_parser(text in "[ -~\n#!=]{0,400}") {
+        let mut book = Book::new();
+        book.set_own(&text);
+        book.add_file("f", &text, NOW);
+        book.subscription(FEED, &text, NOW);
+        book.load(&text, &text, &text);
+    }
 }

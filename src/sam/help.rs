@@ -14,7 +14,7 @@ SESSION CREATE STYLE=STREAM ID=name DESTINATION=TRANSIENT [options]
 STREAM CONNECT ID=name DESTINATION=<base64, x.b32.i2p or x.i2p>
 STREAM ACCEPT ID=name                  waits for one peer; open another socket for the next
 STREAM FORWARD ID=name PORT=n          peers are connected to your TCP port n
-NAMING LOOKUP NAME=<ME, x.b32.i2p or x.i2p>
+NAMING LOOKUP NAME=<ME, x.b32.i2p or x.i2p> [OPTIONS=true]
 DEST GENERATE [SIGNATURE_TYPE=7]       new keys, to use as DESTINATION= later
 DATAGRAM SEND, RAW SEND                HELP DATAGRAM tells how datagrams come and go
 SESSION ADD, SESSION REMOVE            HELP PRIMARY tells of several sessions on one destination
@@ -34,6 +34,7 @@ inbound.lengthVariance=0     random change of the length, -7 to 7; outbound like
 inbound.backupQuantity=0     spare tunnels, 0-15; outbound likewise
 i2cp.leaseSetEncType=4       encryption; 4 is the only type here
 i2cp.dontPublishLeaseSet=false  true: nobody can find this session by itself
+i2cp.leaseSetOption.0=key=value  published for NAMING LOOKUP with OPTIONS=true; .1 and so on likewise
 i2cp.gzip=true               compress what is worth it
 i2p.streaming.connectTimeout=60000  milliseconds
 Creating a session takes a few seconds, while its tunnels are built. HELP STATUS on a second connection shows how far it is.";

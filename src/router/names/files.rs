@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use super::{Added, NamesError, Removed};
 use crate::base::write_atomically;
-use crate::names::{Book, FeedReport, HostName, Origin, OwnChange, put, take};
+use crate::names::{Book, FeedReport, HostName, OwnChange, Schedule, put, take};
 use crate::router::storage::StorageError;
 use crate::wire::Destination;
 
@@ -170,6 +170,14 @@ impl BookFiles {
         Ok(Removed::Hidden { source })
     }
 
+    /// When subscriptions last answered well: their addresses, and seconds since 1970.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn answered(&self) -> Result<Vec<(String, u64)>, StorageError> {
+        Ok(Schedule::answered(&self.read(SUBSCRIPTIONS)?))
+    }
+
     /// Takes the feed of a subscription.
     ///
     /// # Errors
@@ -239,16 +247,6 @@ impl BookFiles {
         // Some file systems know no locks: then it is the user's care.
         let _ = file.lock();
         Ok(Some(file))
-    }
-}
-
-impl From<Origin> for &'static str {
-    fn from(origin: Origin) -> Self {
-        match origin {
-            Origin::Own => "own",
-            Origin::File => "file",
-            Origin::Subscription => "subscription",
-        }
     }
 }
 

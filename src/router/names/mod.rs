@@ -213,6 +213,11 @@ impl AddressBook {
         }
     }
 
+    /// A destination of the book by its hash.
+    pub async fn by_hash(&self, hash: DestHash) -> Option<Destination> {
+        self.no_older_than(LOOK_EVERY).await.by_hash(hash).cloned()
+    }
+
     /// Adds an entry of the user's own.
     ///
     /// # Errors
