@@ -143,7 +143,6 @@ impl Leases {
             keys: vec![key],
             leases,
             options: self.options.clone(),
-            ..LeaseSetContent::default()
         };
         Some(LeaseSet2::build_with(keys.destination(), content, sign))
     }
