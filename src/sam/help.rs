@@ -18,9 +18,10 @@ NAMING LOOKUP NAME=<ME, x.b32.i2p or x.i2p> [OPTIONS=true]
 DEST GENERATE [SIGNATURE_TYPE=7]       new keys, to use as DESTINATION= later
 DATAGRAM SEND, RAW SEND                HELP DATAGRAM tells how datagrams come and go
 SESSION ADD, SESSION REMOVE            HELP PRIMARY tells of several sessions on one destination
+AUTH ADD, REMOVE, ENABLE, DISABLE      HELP AUTH tells of users and passwords
 PING [text]                            answered with PONG
 QUIT                                   ends this connection, and the session it made
-HELP SESSION, STREAM, DATAGRAM, PRIMARY and STATUS tell more";
+HELP SESSION, STREAM, DATAGRAM, PRIMARY, AUTH and STATUS tell more";
 
 const SESSION: &str = "\
 SESSION CREATE STYLE=STREAM ID=name DESTINATION=TRANSIENT|<private key> [options]
@@ -45,8 +46,9 @@ STREAM CONNECT ID=name DESTINATION=d [FROM_PORT=n] [TO_PORT=n] [SILENT=false]
   after RESULT=OK everything you type goes to the peer
 STREAM ACCEPT ID=name [SILENT=false]
   RESULT=OK at once; when a peer comes, a line with its destination, then its bytes
-STREAM FORWARD ID=name PORT=n [HOST=your address] [SILENT=false]
+STREAM FORWARD ID=name PORT=n [HOST=your address] [SILENT=false] [SSL=false]
   each peer becomes a TCP connection to HOST:PORT that begins with its destination
+  SSL=true makes that connection TLS
 SILENT=true leaves out the reply and the destination line";
 
 const DATAGRAM: &str = "\
@@ -75,11 +77,19 @@ SESSION ADD STYLE=s ID=sub [PORT=n] [HOST=h] [FROM_PORT=f] [TO_PORT=t] [LISTEN_P
 SESSION REMOVE ID=sub          ends a part with its streams
 Both on the connection that made the session.";
 
+const AUTH: &str = "\
+AUTH ADD USER=name PASSWORD=word       a user of this bridge; quote what has blanks
+AUTH REMOVE USER=name
+AUTH ENABLE                            from now on HELLO VERSION needs USER= and PASSWORD=
+AUTH DISABLE                           and no more
+Connections that are open stay open. What is set here outlives the router.";
+
 /// The help on a topic.
 pub(super) fn text(topic: Option<&str>) -> String {
     page(match topic {
         Some("SESSION") => SESSION,
         Some("STREAM") => STREAM,
+        Some("AUTH") => AUTH,
         Some("DATAGRAM" | "DATAGRAM2" | "DATAGRAM3" | "RAW") => DATAGRAM,
         Some("PRIMARY" | "MASTER") => PRIMARY,
         _ => GENERAL,
