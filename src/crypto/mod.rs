@@ -46,7 +46,7 @@ pub use aead::BadMac;
 pub use blinding::BlindedKey;
 pub use chacha::{chacha20_stream, counter_nonce};
 pub use hash::sha256;
-pub use password::PasswordHash;
+pub use password::{PasswordHash, PasswordMemory};
 pub use sign::{BadSignature, SigningKey, verify};
 pub use verified::Verified;
 pub use x25519::{SharedSecret, X25519Public, X25519Secret};

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq as _;
@@ -22,6 +22,17 @@ const COST_MAX: (u32, u32, u32) = (64 * 1024, 16, 4);
 /// Longest salt or hash that is read.
 const FIELD_MAX: usize = 64;
 
+/// Room to compute in, 7 MiB once it has been used. Kept for the next time, because allocators are bad at taking back
+/// and giving out blocks of this size and alignment; wiped after each use.
+#[derive(Default)]
+pub struct PasswordMemory(Vec<Block>);
+
+impl fmt::Debug for PasswordMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordMemory(..)")
+    }
+}
+
 /// What is kept instead of a password.
 #[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct PasswordHash {
@@ -34,10 +45,10 @@ pub struct PasswordHash {
 
 impl PasswordHash {
     /// Hashes a password; `None` when it is too long for the method (4 GiB) or memory is out.
-    pub fn new(password: &[u8], salt: [u8; 16]) -> Option<Self> {
+    pub fn new(password: &[u8], salt: [u8; 16], memory: &mut PasswordMemory) -> Option<Self> {
         let mut made =
             Self { memory: MEMORY, passes: PASSES, lanes: 1, salt: salt.to_vec(), hash: vec![0; 32] };
-        made.hash = made.compute(password)?;
+        made.hash = made.compute(password, memory)?;
         Some(made)
     }
 
@@ -47,18 +58,26 @@ impl PasswordHash {
     }
 
     /// Whether this is the password. Takes about 20 ms of processor time, so not on a thread that others wait for.
-    pub fn verify(&self, password: &[u8]) -> bool {
-        let Some(mut hash) = self.compute(password) else { return false };
+    pub fn verify(&self, password: &[u8], memory: &mut PasswordMemory) -> bool {
+        let Some(mut hash) = self.compute(password, memory) else { return false };
         let same = bool::from(hash.ct_eq(&self.hash));
         hash.zeroize();
         same
     }
 
-    fn compute(&self, password: &[u8]) -> Option<Vec<u8>> {
+    fn compute(&self, password: &[u8], memory: &mut PasswordMemory) -> Option<Vec<u8>> {
         let params = Params::new(self.memory, self.passes, self.lanes, Some(self.hash.len())).ok()?;
         let mut hash = vec![0; self.hash.len()];
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        argon2.hash_password_into(password, &self.salt, &mut hash).ok()?;
+        let count = argon2.params().block_count();
+        memory.0.resize(count.max(memory.0.len()), Block::new());
+        let blocks = memory.0.get_mut(..count)?;
+        let done = argon2.hash_password_into_with_memory(password, &self.salt, &mut hash, &mut *blocks);
+        blocks.fill(Block::new());
+        // A hash from elsewhere may have asked for more; that much is not kept.
+        memory.0.truncate(MEMORY as usize);
+        memory.0.shrink_to_fit();
+        done.ok()?;
         Some(hash)
     }
 

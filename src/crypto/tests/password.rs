@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-use crate::crypto::PasswordHash;
+use crate::crypto::{PasswordHash, PasswordMemory};
 
 /// Made with argon2-cffi 25.1, which wraps the reference implementation.
 const OURS: &str =
@@ -8,16 +8,17 @@ const OTHER: &str = "$argon2id$v=19$m=64,t=1,p=2$c2FsdHNhbHQ$nkDqANx1PTx1nGEci4m
 
 #[test]
 fn hashes_equal_those_of_the_reference_implementation() {
-    let made = PasswordHash::new(b"correct horse", *b"0123456789abcdef").unwrap();
+    let memory = &mut PasswordMemory::default();
+    let made = PasswordHash::new(b"correct horse", *b"0123456789abcdef", memory).unwrap();
     assert_eq!(made.to_text(), OURS);
-    assert!(made.verify(b"correct horse"));
-    assert!(!made.verify(b"correct horsf"));
-    assert!(!made.verify(b""));
+    assert!(made.verify(b"correct horse", memory));
+    assert!(!made.verify(b"correct horsf", memory));
+    assert!(!made.verify(b"", memory));
     let other = PasswordHash::parse(OTHER).unwrap();
     assert_eq!(other.to_text(), OTHER);
-    assert!(other.verify("p\u{e4}sswort".as_bytes()));
-    assert!(!other.verify(b"passwort"));
-    assert!(!PasswordHash::decoy().verify(b""));
+    assert!(other.verify("p\u{e4}sswort".as_bytes(), memory));
+    assert!(!other.verify(b"passwort", memory));
+    assert!(!PasswordHash::decoy().verify(b"", memory));
 }
 
 #[test]

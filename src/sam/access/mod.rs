@@ -14,7 +14,7 @@ pub use users::{NAME_MAX, PASSWORD_MAX, USERS_MAX, Users, UsersError};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use subtle::ConstantTimeEq as _;
@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::command::AuthRequest;
 use crate::base::{Rng, Tasks};
-use crate::crypto::{PasswordHash, sha256};
+use crate::crypto::{PasswordHash, PasswordMemory, sha256};
 use throttle::{Throttle, Turn};
 
 /// Checks that may wait for their turn, or for the pace of their address.
@@ -45,6 +45,8 @@ pub(super) struct Access {
     throttle: Mutex<Throttle>,
     /// One check at a time.
     turn: Semaphore,
+    /// What the check of the turn computes in.
+    memory: Arc<Mutex<PasswordMemory>>,
     waiting: Semaphore,
     /// Makes the digests of right passwords worthless elsewhere.
     key: Zeroizing<[u8; 32]>,
@@ -80,6 +82,7 @@ impl Access {
             state: Mutex::default(),
             throttle: Mutex::default(),
             turn: Semaphore::new(1),
+            memory: Arc::default(),
             waiting: Semaphore::new(WAITING_MAX),
             key,
         };
@@ -168,7 +171,12 @@ impl Access {
         let hash = self.lock().users.hash_of(user).cloned();
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(PasswordHash::decoy);
-        let right = tasks.blocking("sam_login", move || hash.verify(password.as_bytes())).await;
+        let memory = self.memory.clone();
+        let work = move || {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+            hash.verify(password.as_bytes(), &mut memory)
+        };
+        let right = tasks.blocking("sam_login", work).await;
         right == Some(true) && known
     }
 
@@ -213,7 +221,11 @@ impl Access {
                 let Ok(_place) = self.waiting.try_acquire() else { return Err("try again later".to_owned()) };
                 let turn = self.turn.acquire().await;
                 let name = user.clone();
-                let work = move || users::hash(&name, &password);
+                let memory = self.memory.clone();
+                let work = move || {
+                    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                    users::hash(&name, &password, &mut memory)
+                };
                 let hash = tasks.blocking("sam_login", work).await.unwrap_or(Err(UsersError::System));
                 drop(turn);
                 let hash = hash.map_err(|error| error.to_string())?;

@@ -39,8 +39,8 @@ fn users_are_written_and_read_back_and_no_password_stands_in_the_file() {
     let read = Users::load(&file.0).unwrap();
     assert!(read.required());
     assert_eq!(read.names().collect::<Vec<_>>(), ["J\u{f6}rg M.", "joe"]);
-    assert!(read.hash_of("joe").unwrap().verify(b"secret words"));
-    assert!(!read.hash_of("joe").unwrap().verify(b"x"));
+    assert!(read.hash_of("joe").unwrap().verify(b"secret words", &mut PasswordMemory::default()));
+    assert!(!read.hash_of("joe").unwrap().verify(b"x", &mut PasswordMemory::default()));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn changes_that_make_no_sense_are_refused() {
     assert_eq!(users.add("jim", ""), Err(UsersError::Password));
     assert_eq!(users.add("jim", &"x".repeat(513)), Err(UsersError::Password));
     users.set_password("joe", "3").unwrap();
-    assert!(users.hash_of("joe").unwrap().verify(b"3"));
+    assert!(users.hash_of("joe").unwrap().verify(b"3", &mut PasswordMemory::default()));
     users.remove("joe").unwrap();
     assert!(users.is_empty());
 }

@@ -11,7 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Rng, write_atomically};
-use crate::crypto::PasswordHash;
+use crate::crypto::{PasswordHash, PasswordMemory};
 
 /// Most users.
 pub const USERS_MAX: usize = 1000;
@@ -133,7 +133,7 @@ impl Users {
     /// # Errors
     /// When the name is taken or not fit, or the password is not.
     pub fn add(&mut self, name: &str, password: &str) -> Result<(), UsersError> {
-        let hash = hash(name, password)?;
+        let hash = hash(name, password, &mut PasswordMemory::default())?;
         self.insert(name, hash)
     }
 
@@ -143,7 +143,7 @@ impl Users {
     /// When there is no such user, or the password is not fit.
     pub fn set_password(&mut self, name: &str, password: &str) -> Result<(), UsersError> {
         let slot = self.hashes.get_mut(name).ok_or(UsersError::Missing)?;
-        *slot = hash(name, password)?;
+        *slot = hash(name, password, &mut PasswordMemory::default())?;
         Ok(())
     }
 
@@ -192,7 +192,11 @@ impl Users {
 }
 
 /// The hash of a new password, once name and password have been found fit.
-pub(super) fn hash(name: &str, password: &str) -> Result<PasswordHash, UsersError> {
+pub(super) fn hash(
+    name: &str,
+    password: &str,
+    memory: &mut PasswordMemory,
+) -> Result<PasswordHash, UsersError> {
     if !is_name(name) {
         return Err(UsersError::Name);
     }
@@ -200,7 +204,7 @@ pub(super) fn hash(name: &str, password: &str) -> Result<PasswordHash, UsersErro
         return Err(UsersError::Password);
     }
     let salt = Rng::from_os().map_err(|_| UsersError::System)?.bytes();
-    PasswordHash::new(password.as_bytes(), salt).ok_or(UsersError::System)
+    PasswordHash::new(password.as_bytes(), salt, memory).ok_or(UsersError::System)
 }
 
 fn is_name(name: &str) -> bool {
