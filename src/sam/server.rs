@@ -185,6 +185,8 @@ crate::metrics! {
         udp_dropped_full: Counter,
         /// Datagrams of control sockets that the session could not take.
         datagrams_unsent: Counter,
+        /// Dropped: signed datagrams and the like for a session that takes raw ones.
+        datagrams_dropped_format: Counter,
         /// Datagrams for clients that their UDP port or control socket did not take.
         datagrams_undelivered: Counter,
     }

@@ -13,9 +13,10 @@ use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
 use super::header::Form;
-use crate::sam::backend::SamDatagrams;
+use crate::sam::backend::{InDatagram, SamDatagrams};
 use crate::sam::command::Version;
 use crate::sam::conn::Writer;
+use crate::sam::options::{Style, raw_protocol};
 use crate::sam::registry::Entry;
 use crate::sam::server::Shared;
 
@@ -72,6 +73,10 @@ impl Delivery {
                     Err(_) => return,
                 },
             };
+            if !self.takes(&datagram) {
+                self.shared.metrics.datagrams_dropped_format.inc();
+                continue;
+            }
             form.write(&datagram, &mut buffer);
             let delivered = tokio::select! { biased;
                 () = &mut ended => return,
@@ -87,6 +92,13 @@ impl Delivery {
                 buffer = Vec::new();
             }
         }
+    }
+
+    /// A session for raw datagrams takes any protocol but those that have a format of their own: their bytes would
+    /// pass for something they are not. Subsessions say themselves what they take.
+    fn takes(&self, datagram: &InDatagram) -> bool {
+        let alone = self.entry.style == Style::Raw && self.entry.primary.is_none();
+        !alone || raw_protocol(datagram.protocol.into()).is_some()
     }
 
     async fn write(&self, bytes: &[u8]) -> bool {

@@ -63,10 +63,10 @@ async fn resolve(name: &str, shared: &Shared) -> Result<Vec<IpAddr>, Failure> {
     }
 }
 
-/// Whether two addresses are of one machine as far as can be told.
+/// Whether two addresses are one as far as can be told: the same, or loopback of either IP version.
 pub(super) fn same(left: IpAddr, right: IpAddr) -> bool {
     let (left, right) = (left.to_canonical(), right.to_canonical());
-    left == right || (left.is_loopback() && right.is_loopback())
+    left == right || (left.is_loopback() && right.is_loopback() && left.is_ipv4() != right.is_ipv4())
 }
 
 /// The form in which our socket reaches an address.

@@ -101,6 +101,33 @@ async fn bad_datagrams_are_dropped_without_a_word_and_counted() {
 }
 
 #[tokio::test]
+async fn a_datagram_from_another_address_is_dropped() {
+    let bridge = Bridge::start().await;
+    let udp = Udp::open().await;
+    let (_owner, mine) = bridge.open("3.3", "RAW", "r", &format!("PORT={}", udp.port())).await;
+    let other = Udp(UdpSocket::bind("127.0.0.2:0").await.unwrap());
+    other.send(&bridge, format!("3.3 r {mine}\nx")).await;
+    until(|| bridge.server.metrics().udp_dropped_foreign.get() == 1).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_raw_session_takes_no_datagrams_of_other_formats() {
+    let bridge = Bridge::start().await;
+    let udp = Udp::open().await;
+    let (_raw, mine) = bridge.open("3.3", "RAW", "r", &format!("PORT={} HEADER=true", udp.port())).await;
+    let mut others = Vec::new();
+    for style in ["DATAGRAM", "DATAGRAM2", "DATAGRAM3"] {
+        others.push(bridge.open("3.3", style, style, "").await);
+        udp.send(&bridge, format!("3.3 {style} {mine}\nx")).await;
+    }
+    until(|| bridge.server.metrics().datagrams_dropped_format.get() == 3).await;
+    udp.send(&bridge, format!("3.3 r {mine} PROTOCOL=99\nx")).await;
+    assert_eq!(udp.text().await, "FROM_PORT=0 TO_PORT=0 PROTOCOL=99\nx");
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_without_room_drops_what_comes_by_udp() {
     let bridge = Bridge::start().await;
     let udp = Udp::open().await;
