@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::api::{Inner, Router};
 use super::sam_ports;
 use crate::destination::{
-    self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, Listener, Session,
-    SessionConfig, StreamOptions, Target,
+    self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, LeaseSetOptions, Listener,
+    Session, SessionConfig, StreamOptions, Target,
 };
 use crate::sam::{self, Backend, Boxed, BoxedStream, Failure, PrivateKeys, ResultCode, SamSession};
 use crate::tunnel::{PoolConfig, PoolSide};
@@ -53,6 +53,15 @@ pub(super) fn failure(e: &Error) -> Failure {
     Failure::new(code, e.explain())
 }
 
+/// What `NAMING LOOKUP` says about options that were asked for.
+fn options_answer(found: Result<LeaseSetOptions, Error>) -> Result<LeaseSetOptions, Failure> {
+    match found {
+        // Lease sets of the old kind have no options.
+        Err(e) if e.kind() == ErrorKind::Incompatible => Ok(Vec::new()),
+        other => other.map_err(|e| Failure::new(ResultCode::LeaseSetNotFound, e.explain())),
+    }
+}
+
 impl Backend for SamBackend {
     fn open(&self, config: sam::SessionConfig) -> Boxed<'_, Result<Arc<dyn SamSession>, Failure>> {
         Box::pin(async move {
@@ -90,18 +99,7 @@ impl Backend for SamBackend {
         destination: &Destination,
     ) -> Boxed<'_, Result<Vec<(String, String)>, Failure>> {
         let hash = destination.hash();
-        Box::pin(async move {
-            match self.router()?.lease_set_options(hash).await {
-                Ok(options) => Ok(options),
-                // Lease sets of the old kind have no options.
-                Err(e) if e.kind() == ErrorKind::Incompatible => Ok(Vec::new()),
-                Err(e) => Err(Failure::new(ResultCode::LeaseSetNotFound, e.explain())),
-            }
-        })
-    }
-
-    fn lookup_blinded(&self, name: BlindedName) -> Boxed<'_, Result<Destination, Failure>> {
-        Box::pin(async move { self.router()?.lookup_blinded(&name).await.map_err(|e| failure(&e)) })
+        Box::pin(async move { options_answer(self.router()?.lease_set_options(hash).await) })
     }
 
     fn resolve(&self, host: &str) -> Boxed<'_, Result<Destination, Failure>> {
@@ -245,6 +243,14 @@ impl SamSession for Bridged {
     fn lookup_blinded(&self, name: BlindedName) -> Boxed<'static, Result<Destination, Failure>> {
         let session = self.session.clone();
         Box::pin(async move { session.lookup_blinded(&name).await.map_err(|e| failure(&e)) })
+    }
+
+    fn blinded_options(
+        &self,
+        destination: &Destination,
+    ) -> Boxed<'static, Result<Vec<(String, String)>, Failure>> {
+        let (session, hash) = (self.session.clone(), destination.hash());
+        Box::pin(async move { options_answer(session.lease_set_options(hash).await) })
     }
 
     fn accept(&self) -> Boxed<'static, Result<sam::Incoming, Failure>> {

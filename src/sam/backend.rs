@@ -102,6 +102,14 @@ pub trait SamSession: Send + Sync {
         Box::pin(std::future::ready(Err(no_encrypted())))
     }
 
+    /// The options of an encrypted lease set that [`SamSession::lookup_blinded`] found.
+    fn blinded_options(
+        &self,
+        _destination: &Destination,
+    ) -> Boxed<'static, Result<Vec<(String, String)>, Failure>> {
+        Box::pin(std::future::ready(Err(no_encrypted())))
+    }
+
     /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
     ///
     /// The server keeps one such future at a time and never drops it unfinished while the session lives. An error

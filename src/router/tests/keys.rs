@@ -109,7 +109,10 @@ async fn encrypted_lease_sets_are_found_by_those_who_may() {
         let sig_type = if n % 2 == 0 { SigType::Ed25519 } else { SigType::RedDsa };
         let keys = routers[0].new_keys(sig_type).expect("keys");
         let name = BlindedName::of(keys.destination(), !secret.is_empty(), key.is_some()).expect("a name");
-        let server = routers[0].session(encrypted(keys, secret, access)).await.expect("opens");
+        let mut config = encrypted(keys, secret, access);
+        config.lease_set_options = vec![("_smtp._tcp".into(), "0 86400 25".into())];
+        let options = config.lease_set_options.clone();
+        let server = routers[0].session(config).await.expect("opens");
         let client = routers[1].session(reader(secret, key)).await.expect("opens");
         greet(&server, &client, Target::parse(&name.to_string()).expect("a name")).await;
         // Known now, so the destination itself works too; and so does the way back, by what came with the streams.
@@ -122,6 +125,8 @@ async fn encrypted_lease_sets_are_found_by_those_who_may() {
         let by_name = stranger.lookup_blinded(&name).await;
         if n == 0 {
             assert_eq!(by_name.expect("open to everybody"), *server.destination());
+            let found = stranger.lease_set_options(server.destination().hash()).await;
+            assert_eq!(found.expect("read before"), options);
         } else {
             assert_eq!(by_name.expect_err("closed").kind(), ErrorKind::Denied);
             let wrong = BlindedAccess {

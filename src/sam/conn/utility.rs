@@ -61,7 +61,13 @@ impl Conn {
         if !options {
             return Ok((destination, Vec::new()));
         }
-        let fetched = self.shared.backend.lease_set_options(&destination);
+        // Whoever can read an encrypted lease set is the one that found it.
+        let fetched = match &self.owned {
+            Some(owned) if matches!(Name::parse(name), Name::Blinded(_)) => {
+                owned.session.blinded_options(&destination)
+            }
+            _ => self.shared.backend.lease_set_options(&destination),
+        };
         match tokio::time::timeout(limit, fetched).await {
             Ok(options) => Ok((destination, options?)),
             Err(_) => Err(Failure::new(ResultCode::LeaseSetNotFound, late("give its lease set"))),
