@@ -283,8 +283,14 @@ class Keys:
                 os.fsync(file.fileno())
             if overwrite:
                 os.replace(temporary, path)
-            else:
+                return
+            try:
                 os.link(temporary, path)        # refuses to replace
+            except FileExistsError:
+                raise
+            except OSError:                     # a file system without links
+                with open(path, "xb"):
+                    os.replace(temporary, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -615,6 +621,12 @@ class Connection:
 
     async def _auth(self, opcode: str, **fields: str) -> None:
         (await self.command(f"AUTH {opcode}", fields)).check(f"AUTH {opcode}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def wait_closed(self) -> None:
         """Returns when either side has closed the connection."""
@@ -1346,7 +1358,9 @@ class PrimarySession(_Session):
 
     async def add_stream(self, *, id: str | None = None, from_port: int | None = None, to_port: int | None = None,
                          listen_port: int | None = None) -> StreamSession:
-        """A subsession for streams, which takes those to `listen_port` (`from_port` if not given, else all)."""
+        """A subsession for streams, which takes those to `listen_port`: one of its own, which is then its `from_port`
+        too, or 0 for all that no other subsession takes. Without it, those to `from_port`."""
+        from_port = from_port if from_port is not None or not listen_port else listen_port
         fields = {"FROM_PORT": from_port, "TO_PORT": to_port, "LISTEN_PORT": listen_port}
         id = await self._add("STREAM", id, fields)
         return self._added(StreamSession(self._connection, id, self.keys, self))

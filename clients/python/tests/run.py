@@ -90,6 +90,7 @@ def main() -> None:
         if args.samovar:
             os.environ["SAM"], os.environ["SAM2"] = stack.enter_context(devnet(args.samovar))
             os.environ["SAM_MAY_LOCK"] = "1"
+            os.environ["SAMOVAR"] = args.samovar
         good = run(args.k)
     sys.exit(0 if good else 1)
 

@@ -470,7 +470,7 @@ class Primary(Async):
                                SESSION_REMOVE="SESSION STATUS RESULT=OK ID=s\n")
         async with sam.primary(fake.bridge, id="p") as primary:
             web = await primary.add_stream(id="web", listen_port=80)
-            self.assertEqual(fake.lines[-1], "SESSION ADD STYLE=STREAM ID=web LISTEN_PORT=80")
+            self.assertEqual(fake.lines[-1], "SESSION ADD STYLE=STREAM ID=web FROM_PORT=80 LISTEN_PORT=80")
             async with await primary.add_datagrams(kind="DATAGRAM3", id="d", from_port=5):
                 self.assertRegex(fake.lines[-1], "^SESSION ADD STYLE=DATAGRAM3 ID=d FROM_PORT=5 PORT=[0-9]+ HOST=127")
             self.assertEqual(fake.lines[-1], "SESSION REMOVE ID=d")

@@ -126,6 +126,15 @@ class Echo(Tools):
         self.assertEqual(echo.stop(), 130)
         self.assertEqual(echo.said(), "stopped\n")
 
+    def test_datagrams(self) -> None:
+        echo = self.running("sam-echo.py", "serve", "--datagrams")
+        address = echo.line()
+        done = call("sam-echo.py", "ping", address, "--hops", 1, "-c", 3, "-i", 0.1, "--datagrams", "--timeout", 5)
+        self.assertRegex(done.stdout, rb"[1-3]: 64 bytes in")
+        done = call("sam-echo.py", "ping", address, "--hops", 1, "-c", 1)
+        self.assertIn(b"1 sent, 0 lost", done.stdout, done.stderr)
+        self.assertEqual(echo.stop(), 130)
+
     def test_the_address_stays(self) -> None:
         keys = self.folder / "echo.keys"
         first = self.running("sam-echo.py", "serve", "--keys", keys)
