@@ -238,7 +238,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) lookups: LookupCache,
     pub(super) tasks: Tasks,
-    pub(super) access: Access,
+    pub(super) access: Arc<Access>,
     /// How servers of `FORWARD SSL=true` are called.
     pub(super) forward_tls: TlsConnector,
     pub(super) metrics: SamMetrics,
@@ -304,7 +304,7 @@ impl SamServer {
             limits,
             lookups: LookupCache::default(),
             tasks: tasks.clone(),
-            access,
+            access: Arc::new(access),
             forward_tls: tls::connector(&config.forward_certs)?,
             metrics: SamMetrics::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),

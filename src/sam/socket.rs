@@ -46,7 +46,8 @@ impl Origin {
     /// The address by which limits are counted. Clients of the Unix socket are on this machine: loopback.
     pub(super) fn ip(self) -> IpAddr {
         match self {
-            Self::Net(address) => address.ip(),
+            // A socket for both families shows IPv4 clients in the clothes of IPv6.
+            Self::Net(address) => address.ip().to_canonical(),
             #[cfg(unix)]
             Self::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Who may use the bridge: users with passwords, asked for in `HELLO` and managed with `AUTH`.
 //!
-//! Checks are dear on purpose, so they run on a thread of their own, one at a time; the line before it is bounded and an
-//! address that guesses is slowed down. A password that was right is remembered for ten minutes as a keyed digest, since
-//! programs open a connection for every stream. An unknown name costs what a wrong password costs, and both get the
-//! same words. The file is read again when it changes, so that `samovar sam-users` acts on a running router. Limit S4.
+//! Checks are dear on purpose, so they run on a thread of their own, one at a time; the line before it is bounded and
+//! an address that guesses is slowed down. A password that was right is remembered as a keyed digest until it has not
+//! been used for ten minutes, since programs open a connection for every stream. An unknown name costs what a wrong
+//! password costs, and both get the same words. The file is read again when it changes, so that `samovar sam-users` acts
+//! on a running router. Limit S4.
 
 mod throttle;
 mod users;
@@ -29,7 +30,7 @@ use throttle::{Throttle, Turn};
 
 /// Checks that may wait for their turn, or for the pace of their address.
 const WAITING_MAX: usize = 64;
-/// How long a right password needs no check.
+/// How long a right password needs no check after its last use.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// What a client hears whose name or password is wrong.
@@ -155,11 +156,8 @@ impl Access {
                 turn = again;
             }
         }
-        let right = self.verify(tasks, user, password.clone()).await;
-        if right {
-            let until = Instant::now() + REMEMBERED;
-            self.lock().right.insert(user.to_owned(), (digest, until));
-        } else {
+        let right = self.verify(tasks, user, password.clone(), digest).await;
+        if !right {
             let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
             throttle.failed(Instant::now(), address);
         }
@@ -167,17 +165,23 @@ impl Access {
         if right { Ok(()) } else { Err(WRONG) }
     }
 
-    async fn verify(&self, tasks: &Tasks, user: &str, password: Zeroizing<String>) -> bool {
-        let hash = self.lock().users.hash_of(user).cloned();
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(PasswordHash::decoy);
+    async fn verify(&self, tasks: &Tasks, user: &str, password: Zeroizing<String>, digest: [u8; 32]) -> bool {
+        let known = self.lock().users.hash_of(user).cloned();
+        let hash = known.clone().unwrap_or_else(PasswordHash::decoy);
         let memory = self.memory.clone();
         let work = move || {
             let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             hash.verify(password.as_bytes(), &mut memory)
         };
-        let right = tasks.blocking("sam_login", work).await;
-        right == Some(true) && known
+        let right = tasks.blocking("sam_login", work).await == Some(true);
+        let mut state = self.lock();
+        // The user may have gone or got another password meanwhile.
+        if !right || known.is_none() || state.users.hash_of(user) != known.as_ref() {
+            return false;
+        }
+        let until = Instant::now() + REMEMBERED;
+        state.right.insert(user.to_owned(), (digest, until));
+        true
     }
 
     fn digest(&self, user: &str, password: &str) -> [u8; 32] {
@@ -186,16 +190,32 @@ impl Access {
     }
 
     fn remembers(&self, user: &str, digest: &[u8; 32]) -> bool {
-        let state = self.lock();
-        let Some((right, until)) = state.right.get(user) else { return false };
-        *until > Instant::now() && bool::from(right.ct_eq(digest))
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some((right, until)) = state.right.get_mut(user) else { return false };
+        let same = *until > now && bool::from(right.ct_eq(digest));
+        if same {
+            *until = now + REMEMBERED;
+        }
+        same
     }
 
-    /// Does what an `AUTH` command says.
+    /// Does what an `AUTH` command says, on a thread of its own: hashes and disks take their time.
     ///
     /// # Errors
     /// What the client is told.
-    pub(super) async fn manage(&self, tasks: &Tasks, request: AuthRequest) -> Result<(), String> {
+    pub(super) async fn manage(self: &Arc<Self>, tasks: &Tasks, request: AuthRequest) -> Result<(), String> {
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return Err("too much at once, try again".to_owned());
+        };
+        let Ok(_turn) = self.turn.acquire().await else { return Err("the bridge is closing".to_owned()) };
+        let access = self.clone();
+        let work = move || access.obey(&request);
+        tasks.blocking("sam_auth", work).await.unwrap_or_else(|| Err(UsersError::System.to_string()))
+    }
+
+    fn obey(&self, request: &AuthRequest) -> Result<(), String> {
+        let words = |error: UsersError| error.to_string();
         match request {
             AuthRequest::Enable => self.change(|users| {
                 if users.is_empty() {
@@ -211,34 +231,24 @@ impl Access {
                 users.set_required(false);
                 Ok(())
             }),
-            AuthRequest::Remove { user } => {
-                self.change(|users| users.remove(&user).map_err(|error| error.to_string()))
-            }
+            AuthRequest::Remove { user } => self.change(|users| users.remove(user).map_err(words)),
             AuthRequest::Add { user, password } => {
-                if self.fresh().users.hash_of(&user).is_some() {
-                    return Err(UsersError::Exists.to_string());
+                if self.fresh().users.hash_of(user).is_some() {
+                    return Err(words(UsersError::Exists));
                 }
-                let Ok(_place) = self.waiting.try_acquire() else { return Err("try again later".to_owned()) };
-                let turn = self.turn.acquire().await;
-                let name = user.clone();
-                let memory = self.memory.clone();
-                let work = move || {
-                    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-                    users::hash(&name, &password, &mut memory)
-                };
-                let hash = tasks.blocking("sam_login", work).await.unwrap_or(Err(UsersError::System));
-                drop(turn);
-                let hash = hash.map_err(|error| error.to_string())?;
-                self.change(|users| users.insert(&user, hash).map_err(|error| error.to_string()))
+                let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                let hash = users::hash(user, password, &mut memory).map_err(words)?;
+                drop(memory);
+                self.change(|users| users.insert(user, hash).map_err(words))
             }
         }
     }
 
     /// Changes the users here and on the disk, or neither.
     fn change(&self, change: impl FnOnce(&mut Users) -> Result<(), String>) -> Result<(), String> {
-        let mut state = self.fresh();
-        let mut users = state.users.clone();
+        let mut users = self.fresh().users.clone();
         change(&mut users)?;
+        // Without the lock, which logins wait for; changes come one at a time.
         if let Some(path) = &self.path
             && let Err(error) = users.save(path)
         {
@@ -246,6 +256,7 @@ impl Access {
             tracing::error!(%error, "the file of SAM users cannot be written");
             return Err("the change cannot be stored; the log of the router says why".to_owned());
         }
+        let mut state = self.lock();
         state.users = users;
         state.right.clear();
         state.stamp = self.path.as_ref().and_then(stamp);

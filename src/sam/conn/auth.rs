@@ -11,10 +11,14 @@ use crate::sam::socket::Origin;
 impl Conn {
     /// Whether the client may come in; else what it is told. The kernel has vouched for clients of the Unix socket.
     pub(super) async fn check_password(&self, hello: &Hello) -> Result<(), &'static str> {
-        let Origin::Net(address) = self.peer else { return Ok(()) };
+        let address = match self.peer {
+            Origin::Net(_) => self.peer.ip(),
+            #[cfg(unix)]
+            Origin::Unix(_) => return Ok(()),
+        };
         let shared = &self.shared;
         let user = hello.user.as_deref();
-        let checked = shared.access.check(&shared.tasks, address.ip(), user, hello.password.as_ref()).await;
+        let checked = shared.access.check(&shared.tasks, address, user, hello.password.as_ref()).await;
         if checked.is_err() {
             shared.metrics.logins_refused.inc();
         }
