@@ -184,12 +184,15 @@ class T:
     def best(self, where=0):
         """Highest version that this server offers, from 3.0 to 3.3."""
         if where not in self.world.best:
-            conn = self.open(where)
-            reply = Reply(conn.ask(f"HELLO VERSION MIN=3.0 MAX=3.3{self.auth}"))
-            if reply.result != "OK":
-                raise Fail("no HELLO with MIN=3.0 MAX=3.3")
-            conn.close()
-            self.world.best[where] = reply["VERSION"]
+            for version in ("3.3", "3.2", "3.1", "3.0"):
+                conn = self.open(where)
+                reply = Reply(conn.ask(f"HELLO VERSION MIN={version} MAX={version}{self.auth}"))
+                conn.close()
+                if reply.result == "OK":
+                    self.world.best[where] = version
+                    break
+            else:
+                raise Fail("no HELLO for any version from 3.0 to 3.3")
         return self.world.best[where]
 
     def need(self, version, where=0):
