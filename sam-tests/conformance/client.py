@@ -231,13 +231,12 @@ class Conn:
             raise Fail(f"expected silence for {seconds:g} s, got {shown(self.rest)}")
 
     def exactly(self, size, timeout=None):
-        """So many bytes of payload."""
+        """So many bytes of payload. The timeout counts anew from each that comes."""
         timeout = timeout or self.timeout
-        end = time.monotonic() + timeout
         while len(self.rest) < size:
-            more = self._more(end)
+            more = self._more(time.monotonic() + timeout)
             if more is None:
-                raise Fail(f"expected {size} bytes of payload, got {len(self.rest)} in {timeout:.0f} s")
+                raise Fail(f"expected {size} bytes of payload, got {len(self.rest)} and then nothing for {timeout:.0f} s")
             if more is False:
                 raise Fail(f"expected {size} bytes of payload, the end came after {len(self.rest)}")
         data, self.rest = self.rest[:size], self.rest[size:]
@@ -246,10 +245,9 @@ class Conn:
         return data
 
     def until_end(self, timeout=None):
-        """Everything up to the end of the stream."""
+        """Everything up to the end of the stream. The timeout counts anew from each byte that comes."""
         timeout = timeout or self.timeout
-        end = time.monotonic() + timeout
-        while (more := self._more(end)) is True:
+        while (more := self._more(time.monotonic() + timeout)) is True:
             pass
         if more is None:
             raise Fail(f"expected the end of the stream, got {len(self.rest)} bytes and no end in {timeout:.0f} s")

@@ -25,7 +25,7 @@ impl Conn {
     pub(super) async fn connect(&mut self, request: ConnectRequest) -> io::Result<Flow> {
         let (entry, session) = match self.session_of(&request.id) {
             Ok(found) => found,
-            Err(failure) => return self.fail_stream(&failure, false).await,
+            Err(failure) => return self.fail_stream(&failure, request.silent).await,
         };
         match self.connect_from(&entry, &session, &request).await {
             Ok(peer) => {
@@ -85,7 +85,7 @@ impl Conn {
     pub(super) async fn accept(&mut self, request: AcceptRequest) -> io::Result<Flow> {
         let (entry, _) = match self.session_of(&request.id) {
             Ok(found) => found,
-            Err(failure) => return self.fail_stream(&failure, false).await,
+            Err(failure) => return self.fail_stream(&failure, request.silent).await,
         };
         let waiter = match entry.begin_accept(self.shared.limits.accepts) {
             Ok(waiter) => waiter,
@@ -216,7 +216,7 @@ impl Conn {
         }
     }
 
-    /// Says why a stream command failed and closes, unless the socket owns a session.
+    /// Says why a stream command failed and closes. A socket that owns a session stays, and so is told in any case.
     async fn fail_stream(&mut self, failure: &Failure, silent: bool) -> io::Result<Flow> {
         let code = match failure.code {
             code @ (ResultCode::CantReachPeer
@@ -227,7 +227,7 @@ impl Conn {
             _ => ResultCode::I2pError,
         };
         tracing::debug!(peer = %self.peer, code = code.word(), cause = %failure.explain, "SAM stream refused");
-        if !silent {
+        if !silent || self.owned.is_some() {
             self.say(&reply::status(&Domain::Stream, code, &failure.explain)).await?;
         }
         Ok(if self.owned.is_some() { Flow::Next } else { Flow::Close })

@@ -54,10 +54,17 @@ impl Conn {
     ) -> Result<(Destination, Vec<(String, String)>), Failure> {
         let limit = self.shared.limits.lookup_timeout;
         let late = |what: &str| format!("the network did not {what} within {} s", limit.as_secs());
-        let destination = match tokio::time::timeout(limit, self.find(name)).await {
-            Ok(found) => found?,
-            Err(_) => return Err(Failure::new(ResultCode::KeyNotFound, late("find it"))),
+        let found = match tokio::time::timeout(limit, self.find(name)).await {
+            Ok(found) => found,
+            Err(_) => Err(Failure::new(ResultCode::KeyNotFound, late("find it"))),
         };
+        let destination = found.map_err(|failure| match (failure.code, Name::parse(name)) {
+            // Such a name is found by its lease set and by nothing else.
+            (ResultCode::KeyNotFound, Name::Hash(_)) if options => {
+                Failure::new(ResultCode::LeaseSetNotFound, failure.explain)
+            }
+            _ => failure,
+        })?;
         if !options {
             return Ok((destination, Vec::new()));
         }
