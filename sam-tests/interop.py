@@ -9,6 +9,7 @@ one line, PASS or FAIL, with what was seen; the last line is "N passed, N failed
 3 if no private network can be had on this machine. Logs are kept when something failed.
 """
 import argparse
+import os
 import re
 import signal
 import sys
@@ -65,6 +66,9 @@ class World:
         self.open(("i2pd", "long"), them[3], 2, quantity=1, check=False,
                   explicitPeers=f"{us[1].b64},{us[2].b64}", i2cp_leaseSetEncType=0)
         self.open(("ours", "mixed"), us[0], (3, 2))
+        for style in ("DATAGRAM", "RAW"):
+            self.open(("ours", style), us[1], 2, style=style)
+            self.open(("i2pd", style), them[2], 2, style=style)
         for k, router in enumerate(self.served.i2pds):
             self.open(("served", k), router, 1)
         self.open(("served", "ours"), self.served.ours[0], 1)
@@ -245,6 +249,61 @@ def _mixed_test(name, client, server, path):
     return test
 
 
+# --- (e) datagrams ---------------------------------------------------------------------------------------------------
+
+COUNT = 400
+
+
+def _datagrams(source, sink):
+    """Sends numbered datagrams of 1 KiB at 200 a second; answers how many arrived, each once and by its right sender."""
+    received = set()
+
+    def receive():
+        while (got := sink.receive_datagram(4)) is not None:
+            sender, payload = got
+            if sender not in (None, source.destination):
+                raise SamError("a datagram names another sender")
+            if payload[:4] != b"num:" or len(payload) != 1024:
+                continue
+            number = int.from_bytes(payload[4:8], "big")
+            if number in received:
+                raise SamError(f"datagram {number} came twice")
+            received.add(number)
+
+    task = Task(receive)
+    for number in range(COUNT):
+        source.send_datagram(sink.destination, b"num:" + number.to_bytes(4, "big") + bytes(1016))
+        time.sleep(0.005)
+    task.result(60)
+    return len(received)
+
+
+def _first_datagram(source, sink, size):
+    """Sends one datagram again and again until it arrives: i2pd drops those that wait for a lease set."""
+    payload, end = os.urandom(size), time.monotonic() + 60
+    while time.monotonic() < end:
+        source.send_datagram(sink.destination, payload)
+        while (got := sink.receive_datagram(2)) is not None:
+            if got[1] == payload:
+                return
+    raise SamError(f"no datagram of {size} bytes arrived")
+
+
+def _datagram_test(style, client, server):
+    def test(w):
+        near, far = w.session((client, style)), w.session((server, style))
+        for size in (1, 1000, 10_000, 30_000):
+            _first_datagram(near, far, size)
+        there = _datagrams(near, far)
+        _first_datagram(far, near, 100)
+        back = _datagrams(far, near)
+        if min(there, back) < COUNT * 0.97:
+            raise SamError(f"of {COUNT} datagrams {there} arrived there and {back} back")
+        return f"1 to 30,000 bytes; of {COUNT} of 1 KiB {there} arrived there and {back} back"
+    test.__name__ = f"{style.lower()}_{client}_to_{server}"
+    return test
+
+
 # --- (f) sudden death ------------------------------------------------------------------------------------------------
 
 def kill_9_in_mid_transfer(w):
@@ -345,6 +404,7 @@ TESTS = [
     _mixed_test("stream_mixed_hops_ours_to_i2pd", ("ours", "mixed"), ("i2pd", "by-us-first"), ("ours2", "i2pd4")),
     _mixed_test("stream_mixed_hops_i2pd_to_ours", ("i2pd", "by-us-last"), ("ours", "mixed"), ("i2pd5", "ours3")),
     _mixed_test("stream_mixed_hops_three", ("i2pd", "sandwich"), ("ours", "mixed"), ("ours2", "i2pd5", "ours3")),
+    *(_datagram_test(style, a, b) for style in ("DATAGRAM", "RAW") for a, b in (("ours", "i2pd"), ("i2pd", "ours"))),
     kill_9_in_mid_transfer,
     restarts_with_the_same_identity,
     nobody_fell_over,

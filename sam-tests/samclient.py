@@ -80,11 +80,11 @@ class Sam:
 
 
 class Session:
-    """A STREAM session with a transient destination; `seconds` tells how long its creation took."""
+    """A session with a transient destination; `seconds` tells how long its creation took."""
 
-    def __init__(self, address, hops=1, quantity=2, timeout=120, **more):
+    def __init__(self, address, hops=1, quantity=2, timeout=120, style="STREAM", **more):
         """`hops`: a number, or a pair for inbound and outbound. `more`: options, with `_` for `.` in their names."""
-        self.address, self.timeout = address, timeout
+        self.address, self.timeout, self.style = address, timeout, style
         self.id = f"s{os.getpid()}x{next(_numbers)}"
         inbound, outbound = hops if isinstance(hops, tuple) else (hops, hops)
         # i2pd 2.45.1 publishes an ElGamal key alone unless it is told the type.
@@ -95,7 +95,7 @@ class Session:
         self.control = Sam(address, timeout)
         try:
             words = " ".join(f"{k}={v}" for k, v in options.items())
-            self.control.must(f"SESSION CREATE STYLE=STREAM ID={self.id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {words}")
+            self.control.must(f"SESSION CREATE STYLE={style} ID={self.id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {words}")
             self.seconds = time.monotonic() - start
             self.destination = self.control.must("NAMING LOOKUP NAME=ME").split("VALUE=")[1].split()[0]
         except BaseException:
@@ -136,6 +136,27 @@ class Session:
             sam.close()
             raise
         return sam
+
+    def send_datagram(self, destination, payload):
+        """Sends on the control socket of a DATAGRAM or RAW session."""
+        head = f"{self.style} SEND DESTINATION={destination} SIZE={len(payload)}\n".encode()
+        self.control.socket.sendall(head + payload)
+
+    def receive_datagram(self, seconds):
+        """The next datagram on the control socket: (sender's destination or None, payload); None after `seconds`."""
+        self.control.socket.settimeout(seconds)
+        try:
+            line = self.control.line()
+        except SamError as e:
+            if "in time" in str(e):
+                return None
+            raise
+        finally:
+            self.control.socket.settimeout(self.timeout)
+        words = dict(w.split("=", 1) for w in line.split() if "=" in w)
+        if not line.startswith(f"{self.style} RECEIVED") or "SIZE" not in words:
+            raise SamError(f"not a datagram: {line!r}")
+        return words.get("DESTINATION"), self.control.receive_exactly(int(words["SIZE"]))
 
     def close(self):
         self.control.close()

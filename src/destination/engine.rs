@@ -473,7 +473,9 @@ impl Engine {
         let destination = ls.destination().clone();
         let hash = destination.hash();
         self.database.learned(&ls);
-        self.peers.learn(now, ls);
+        if self.peers.learn(now, ls) {
+            self.streams.remote_restarted(now, hash);
+        }
         self.found(now, hash, &Ok(destination));
     }
 

@@ -31,6 +31,8 @@ struct Peer {
     used: Mono,
     refreshed: Option<Mono>,
     suspect: bool,
+    /// Packets to it went unanswered: what it publishes may have changed.
+    stale: bool,
 }
 
 /// All remotes of a destination.
@@ -59,17 +61,24 @@ impl Peers {
     }
 
     /// Takes a lease set in if it is newer than the one we have and not expired.
-    pub(crate) fn learn(&mut self, now: Now, ls: Arc<Verified<LeaseSet2>>) {
+    ///
+    /// True if the remote has begun anew: it had another encryption key before.
+    pub(crate) fn learn(&mut self, now: Now, ls: Arc<Verified<LeaseSet2>>) -> bool {
         if paths::latest_end_s(&ls) <= now.wall_s() {
-            return;
+            return false;
         }
         let peer = self.entry(ls.destination().hash());
         peer.used = now.mono;
         let newer = peer.lease_set.as_ref().is_none_or(|old| ls.published_s() > old.published_s());
-        if newer {
-            peer.lease_set = Some(ls);
-            peer.suspect = false;
+        // Newer or not, it is what there is.
+        peer.suspect = false;
+        peer.stale = false;
+        if !newer {
+            return false;
         }
+        let key = ls.x25519();
+        let old = peer.lease_set.replace(ls);
+        old.is_some_and(|old| old.x25519() != key)
     }
 
     /// Whether we can send to it: a lease set with our encryption type and a lease that has not ended.
@@ -109,6 +118,13 @@ impl Peers {
     pub(crate) fn suspect(&mut self, hash: &DestHash) {
         if let Some(peer) = self.peers.get_mut(hash) {
             peer.suspect = true;
+        }
+    }
+
+    /// The peer may have begun anew: its lease set shall be looked up while the one we have stays in use.
+    pub(crate) fn doubt(&mut self, hash: &DestHash) {
+        if let Some(peer) = self.peers.get_mut(hash) {
+            peer.stale = true;
         }
     }
 
@@ -171,7 +187,7 @@ impl Peers {
     pub(crate) fn wants_refresh(&mut self, now: Now, hash: &DestHash) -> bool {
         let Some(peer) = self.peers.get_mut(hash) else { return false };
         let Some(ls) = &peer.lease_set else { return false };
-        let soon = paths::latest_end_s(ls) < now.wall_s().saturating_add(REFRESH_S) || peer.suspect;
+        let soon = paths::latest_end_s(ls) < now.wall_s().saturating_add(REFRESH_S) || peer.suspect || peer.stale;
         let rested = peer.refreshed.is_none_or(|at| now.mono.since(at) >= REFRESH_PAUSE);
         if soon && rested {
             peer.refreshed = Some(now.mono);

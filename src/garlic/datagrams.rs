@@ -72,6 +72,15 @@ impl Sessions {
         }
     }
 
+    /// Whether a remote that used to acknowledge has stopped, although as much as it listens for is under way. Says so
+    /// once in a while.
+    pub fn has_fallen_silent(&mut self, now: Now, to: &Remote) -> bool {
+        let max = self.limits.in_flight;
+        let out =
+            self.by_key.get(&to.key).and_then(|id| self.peers.get_mut(id)).and_then(|p| p.outbound.as_mut());
+        out.is_some_and(|out| out.complains(now.mono, max))
+    }
+
     fn patient_batch(&self, peer: &Peer) -> usize {
         let lease_set = self.lease_set.as_ref().map_or(0, |(_, raw)| lease_set_block_len(raw));
         if peer.attempts < SMALL_ATTEMPTS { FIRST_BATCH_MAX } else { PATIENT_BATCH_MAX - lease_set }

@@ -28,6 +28,8 @@ pub(super) const ACKS_MAX: usize = 64;
 const SIMULTANEOUS: Duration = Duration::from_secs(3);
 /// Messages this old count as arrived or lost, not as in flight.
 const FLIGHT_MAX: Duration = Duration::from_secs(5);
+/// A remote that has acknowledged and stops is complained of after this, and as often.
+const COMPLAINTS: Duration = Duration::from_secs(3);
 /// Granularity of the above.
 const CHECKPOINT: Duration = Duration::from_millis(500);
 const CHECKPOINTS_MAX: usize = 16;
@@ -95,6 +97,7 @@ pub(super) struct Outbound {
     /// One more than the highest index known to have arrived.
     acked: u32,
     acked_at: Mono,
+    complained: Mono,
     /// Requested acknowledgements: index, time, version of our lease set in the message.
     requests: VecDeque<Request>,
     checkpoints: VecDeque<(u32, Mono)>,
@@ -134,6 +137,7 @@ impl Outbound {
             last_sent: now,
             acked: 0,
             acked_at: now,
+            complained: now,
             requests: VecDeque::new(),
             checkpoints: VecDeque::new(),
         }
@@ -176,6 +180,17 @@ impl Outbound {
     /// Messages sent beyond the last one known to have arrived.
     pub(super) const fn unacked(&self) -> u32 {
         self.tags.position().saturating_sub(self.acked)
+    }
+
+    /// Whether acknowledgements have stopped for a while; true once in so long.
+    pub(super) fn complains(&mut self, now: Mono, max: u16) -> bool {
+        let silent = self.acked > 0
+            && self.unacked() >= self.window(max)
+            && now.since(self.acked_at.max(self.complained)) >= COMPLAINTS;
+        if silent {
+            self.complained = now;
+        }
+        silent
     }
 
     /// Messages that may still be under way.

@@ -151,4 +151,27 @@ async fn a_destination_can_be_opened_again_right_after_its_close_and_not_twice()
     assert_eq!(second.expect("opens again").destination(), first.destination());
 }
 
+#[tokio::test]
+async fn who_begins_anew_with_the_same_keys_can_be_called_by_those_who_knew_him() {
+    let routers = network(5).await;
+    for router in &routers {
+        router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
+    }
+    let keys = routers[0].new_keys(crate::wire::SigType::Ed25519).expect("keys");
+    let config = || SessionConfig::with_keys(keys.clone()).tunnels(1, 2);
+    let caller = routers[1].session(SessionConfig::transient().tunnels(1, 2)).await.expect("opens");
+    let limit = Duration::from_secs(25);
+    for _ in 0..2 {
+        let server = routers[0].session(config()).await.expect("opens");
+        let target = server.destination().clone();
+        let call = async { tokio::join!(server.accept(), caller.connect(target)) };
+        let (far, near) = tokio::time::timeout(limit, call).await.expect("in time");
+        let (mut far, mut near) = (far.expect("accepts").stream, near.expect("connects"));
+        near.write_all(b"hello").await.expect("writes");
+        let mut got = [0; 5];
+        far.read_exact(&mut got).await.expect("reads");
+        server.close().await;
+    }
+}
+
 mod datagrams;

@@ -311,6 +311,16 @@ impl Connection {
         OutPacket { to: self.remote, bytes, stream: Some(self.stream_id()), kind, path_hint: PathHint::Keep }
     }
 
+    /// The peer could not read what was sent so far: all that is not acknowledged goes once more, now.
+    pub(crate) fn resend(&mut self, now: Mono, events: &mut VecDeque<Event>) {
+        if self.phase == Phase::Dead || self.send.next() == 0 {
+            return;
+        }
+        self.send.lose_all();
+        self.credit = self.credit.max(1);
+        self.settle(now, events);
+    }
+
     /// Repeats the SYN-ACK: the peer's SYN came again, so the answer got lost, perhaps with its path.
     pub(crate) fn repeat_answer(&mut self, now: Mono, events: &mut VecDeque<Event>) {
         if self.phase != Phase::Answering || self.send.next() == 0 {

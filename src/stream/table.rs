@@ -270,6 +270,19 @@ impl Table {
         }
     }
 
+    /// `remote` has begun anew with other keys and has read nothing of late: what it has not acknowledged is sent again.
+    pub fn remote_restarted(&mut self, now: Now, remote: DestHash) {
+        let mut ids: Vec<u32> =
+            self.conns.iter().filter(|(_, s)| s.conn.remote == remote).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            if let Some(slot) = self.conns.get_mut(&id) {
+                slot.conn.resend(now.mono, &mut self.events);
+            }
+            self.touch(now.mono, id);
+        }
+    }
+
     /// The next packet to send. Call it until it gives none, or until the way out is full.
     pub fn poll_packet(&mut self, now: Now) -> Option<OutPacket> {
         if let Some(reply) = self.replies.pop_front() {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Engine, OUT_MAX};
+use super::{Action, Engine, OUT_MAX};
 use crate::base::Now;
 use crate::destination::datagrams::{DatagramMetrics, Incoming, Outgoing, Parcel};
 use crate::destination::paths::Change;
@@ -129,6 +129,17 @@ impl Engine {
         }
     }
 
+    /// Whether the path should change: the remote used to acknowledge and no longer does. Then it may also have begun
+    /// anew with other keys.
+    fn datagram_path(&mut self, now: Now, to: &Remote) -> Change {
+        if !self.sessions.has_fallen_silent(now, to) {
+            return Change::Nothing;
+        }
+        self.actions.push_back(Action::Suspect);
+        self.peers.doubt(&to.hash);
+        if self.rng.below(2) == 0 { Change::Tunnel } else { Change::Lease }
+    }
+
     /// Seals and sends; gives back what the session does not take yet.
     fn seal_datagrams(
         &mut self,
@@ -142,7 +153,8 @@ impl Engine {
         match self.sessions.seal_datagrams(now, to, &parcels, bundle) {
             Ok((messages, taken)) => {
                 let rest = parcels.split_off(taken.min(parcels.len()));
-                if self.send_messages(now, to.hash, messages, Change::Nothing, life) {
+                let change = self.datagram_path(now, to);
+                if self.send_messages(now, to.hash, messages, change, life) {
                     parcels.iter().for_each(|p| p.sent(metrics));
                 } else {
                     parcels.iter().for_each(|p| p.dropped(&metrics.datagrams_unsent));

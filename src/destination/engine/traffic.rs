@@ -118,6 +118,8 @@ impl Engine {
         };
         if change != Change::Nothing {
             self.actions.push_back(Action::Suspect);
+            // The peer may have begun anew with other keys.
+            self.peers.doubt(&to);
         }
         let payloads: Vec<Vec<u8>> = packets.into_iter().map(|p| p.bytes).collect();
         let remote = Remote { hash: to, key };
