@@ -262,8 +262,9 @@ impl RouterConfig {
         if self.sam_linger > Duration::from_secs(3600) {
             return Err(ConfigError::new("sam-linger", "at most 3600 seconds"));
         }
-        if self.sam.is_none() && self.sam_udp.is_some() {
-            return Err(ConfigError::new("sam-udp", "needs sam; give both or neither"));
+        let bridge = self.sam.is_some() || self.sam_access.tls.is_some() || self.sam_access.unix.is_some();
+        if !bridge && self.sam_udp.is_some() {
+            return Err(ConfigError::new("sam-udp", "needs sam, or SAM over TLS or a Unix socket"));
         }
         Ok(())
     }

@@ -8,10 +8,12 @@ mod cache;
 pub(super) use cache::LookupCache;
 
 use super::keys;
-use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, b32};
+use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, b32, b64};
 
 /// Shortest base64 text of a destination: 387 bytes.
 const DESTINATION_MIN: usize = 516;
+/// Length of a hash in base64.
+const HASH_LEN: usize = 44;
 /// Longest host name.
 const HOST_MAX: usize = 67;
 
@@ -49,7 +51,18 @@ impl Name {
         if let Some(label) = strip_suffix_any_case(text, ".b32.i2p") {
             return Self::parse_b32(label);
         }
+        if text.len() == HASH_LEN && text.ends_with('=') {
+            return Self::parse_hash(text);
+        }
         Self::parse_host(text)
+    }
+
+    /// The hash of a destination in base64, as DATAGRAM3 names senders.
+    fn parse_hash(text: &str) -> Self {
+        let bytes = b64::decode(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map_or(Self::Malformed("not the hash of a destination in I2P base64"), |hash| {
+            Self::Hash(DestHash(hash))
+        })
     }
 
     fn parse_b32(label: &str) -> Self {

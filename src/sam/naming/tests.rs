@@ -20,6 +20,10 @@ fn every_kind_of_name_is_told_apart() {
     );
     assert_eq!(Name::parse(&b32), Name::Hash(known.hash()));
     assert_eq!(Name::parse(&b32.to_uppercase()), Name::Hash(known.hash()));
+    let hash = crate::wire::b64::encode(&known.hash().0);
+    assert_eq!(Name::parse(&hash), Name::Hash(known.hash()));
+    assert!(matches!(Name::parse(&hash.replace('=', "+")), Name::Malformed(_)));
+    assert!(matches!(Name::parse(&format!("!{}", &hash[1..])), Name::Malformed(_)));
     assert_eq!(Name::parse("Example.I2P"), Name::Host("example.i2p".to_owned()));
     assert_eq!(Name::parse("example.i2p.alt"), Name::Host("example.i2p".to_owned()));
     let blinded = BlindedName::of(&known, false, true).expect("can be blinded");

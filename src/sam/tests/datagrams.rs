@@ -31,6 +31,8 @@ async fn every_style_crosses_by_udp_in_both_directions() {
         assert_eq!(Some(from), bridge.server.udp_address(), "not from the port that clients know");
         udp.send(&bridge, format!("3.3 d {}\nby name", known.b32())).await;
         assert!(udp.text().await.ends_with("by name"));
+        udp.send(&bridge, format!("3.3 d {hash}\nby hash")).await;
+        assert!(udp.text().await.ends_with("by hash"));
         udp.send(&bridge, "3.3 d ME\nto me").await;
         assert!(udp.text().await.ends_with("to me"));
     }
