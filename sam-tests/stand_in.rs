@@ -399,6 +399,19 @@ impl SamSession for Session {
         Box::pin(async move { ended.cancelled().await })
     }
 
+    fn park(&self) -> Boxed<'static, ()> {
+        let slow = self.inner.name.starts_with("linger");
+        Box::pin(async move {
+            if slow {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        })
+    }
+
+    fn resume(&self, _config: &SessionConfig) -> Boxed<'_, bool> {
+        Box::pin(std::future::ready(!self.inner.stop.is_cancelled()))
+    }
+
     fn status(&self) -> SessionStatus {
         SessionStatus { tunnels_in: 2, tunnels_out: 3, streams: 0 }
     }

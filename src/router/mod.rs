@@ -18,6 +18,7 @@ pub mod reseed;
 mod sam_backend;
 mod sam_ports;
 mod sam_start;
+mod sam_status;
 mod spares;
 mod status;
 pub mod storage;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::api::{Inner, Router};
 use super::sam_ports;
+use super::sam_status;
 use crate::destination::{
     self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, LeaseSetOptions, Listener,
     Session, SessionConfig, StreamOptions, Target,
@@ -124,6 +125,17 @@ impl Backend for SamBackend {
             }
             None => Ok(()),
         }
+    }
+
+    fn describe(&self, hash: DestHash) -> Boxed<'_, Vec<String>> {
+        Box::pin(async move {
+            let sessions = self.router().map(|router| router.sessions()).unwrap_or_default();
+            let found = sessions.into_iter().find(|session| session.destination().hash() == hash);
+            match found {
+                Some(session) => session.status().await.map(|s| sam_status::lines(&s)).unwrap_or_default(),
+                None => Vec::new(),
+            }
+        })
     }
 
     fn status(&self) -> sam::RouterStatus {

@@ -85,6 +85,11 @@ pub trait Backend: Send + Sync + 'static {
     /// `INVALID_KEY` for keys that do not fit, `I2P_ERROR` for types that the router does not sign with.
     fn check_keys(&self, keys: &PrivateKeys) -> Result<(), Failure>;
 
+    /// Lines about a session for `HELP STATUS`, also while it is being built: tunnels with hops and ages, streams.
+    fn describe(&self, _session: DestHash) -> Boxed<'_, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// The router's own state, for `HELP STATUS`.
     fn status(&self) -> RouterStatus;
 }

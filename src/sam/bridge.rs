@@ -29,6 +29,9 @@ const LINGER: Duration = Duration::from_secs(60);
 /// How long a stream may take to send what its client wrote before the session ended.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 
+/// Silence of a client after which it has written all that it had to, when its session has ended.
+const SILENCE: Duration = Duration::from_millis(100);
+
 /// How a pair of streams ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -55,6 +58,7 @@ pub(super) async fn run(
         outcome = poll_fn(|cx| bridge.poll(cx, &mut client, &mut peer)) => outcome,
     };
     if outcome == Outcome::SessionEnded {
+        bridge.linger = None;
         // What the client wrote before is in its socket or in our buffer: it still goes out, then the streams end.
         let rest = poll_fn(|cx| bridge.poll_last(cx, &mut client, &mut peer));
         let _ = tokio::time::timeout(LAST_WORDS, rest).await;
@@ -110,28 +114,27 @@ impl Bridge {
         }
     }
 
-    /// Sends what the client has written by now, then closes the stream; the client gets what came from the peer.
+    /// Sends what the client has written before now, until it is silent for a moment, then closes the stream. The client
+    /// gets what came from the peer.
     fn poll_last(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<()> {
         let _ = self.down.poll(cx, peer, client);
         loop {
-            match self.up.state {
-                State::Done => return Poll::Ready(()),
-                State::Copying => {
-                    let sent = self.up.poll(cx, client, peer);
-                    if matches!(sent, Poll::Ready(Err(_))) {
-                        return Poll::Ready(());
-                    }
-                    let waits = self.up.start < self.up.end;
-                    if waits && self.up.state == State::Copying {
-                        return Poll::Pending;
-                    }
-                    if self.up.state == State::Copying {
-                        self.up.state = State::Closing;
-                    }
-                }
-                State::Closing => {
-                    return self.up.poll(cx, client, peer).map(|_| ());
-                }
+            if self.up.poll(cx, client, peer).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.up.state == State::Closing {
+                return Poll::Pending;
+            }
+            // Nothing to read does not mean that there is nothing: the runtime makes busy tasks pause.
+            let moved = std::mem::replace(&mut self.moved_up, self.up.moved) != self.up.moved;
+            if moved || self.up.start < self.up.end {
+                self.linger = None;
+            }
+            let silence = self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(SILENCE)));
+            ready!(silence.as_mut().poll(cx));
+            self.linger = None;
+            if self.up.start == self.up.end {
+                self.up.state = State::Closing;
             }
         }
     }

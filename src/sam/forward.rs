@@ -96,7 +96,7 @@ fn late() -> io::Error {
 
 async fn connect(target: Target, line: Option<String>, shared: &Shared) -> io::Result<Socket> {
     let tcp = TcpStream::connect(target.address).await?;
-    tcp.set_nodelay(true)?;
+    super::listen::prepare(&tcp);
     let mut client = match target.tls {
         None => Socket::from(tcp),
         Some(name) => tls::connect(&shared.forward_tls, name, tcp).await?,

@@ -4,9 +4,11 @@
 //! The first line looks like any reply, the rest begin with `# `, the last is `# end`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::backend::RouterStatus;
 use super::registry::Entry;
+use crate::wire::DestHash;
 
 const GENERAL: &str = "\
 HELLO VERSION [MIN=3.0] [MAX=3.3]      must come first
@@ -101,8 +103,20 @@ pub(super) fn before_hello() -> String {
     page("this is a SAM bridge; begin with HELLO VERSION, then HELP lists the commands")
 }
 
+/// What `HELP STATUS` says about the bridge itself.
+pub(super) struct BridgeState {
+    pub(super) sockets: u64,
+    /// Destinations of sessions whose client has gone.
+    pub(super) parked: Vec<DestHash>,
+    pub(super) datagrams_dropped: u64,
+}
+
 /// The state of the bridge and the router. Nothing in it is secret, but no client program should ever meet it.
-pub(super) fn status(router: &RouterStatus, sessions: &[std::sync::Arc<Entry>], sockets: u64) -> String {
+pub(super) fn status(
+    router: &RouterStatus,
+    sessions: &[(Arc<Entry>, Vec<String>)],
+    bridge: &BridgeState,
+) -> String {
     let mut body = format!(
         "router: up {}, {} routers known, {} connected, {} own tunnels, {} transit tunnels",
         duration(router.uptime_s),
@@ -114,9 +128,21 @@ pub(super) fn status(router: &RouterStatus, sessions: &[std::sync::Arc<Entry>], 
     if !router.note.is_empty() {
         let _ = write!(body, "\nrouter: {}", router.note);
     }
-    let _ = write!(body, "\nbridge: {sockets} connections, {} sessions", sessions.len());
-    for entry in sessions {
+    let _ = write!(
+        body,
+        "\nbridge: {} connections, {} sessions, {} UDP datagrams dropped",
+        bridge.sockets,
+        sessions.len(),
+        bridge.datagrams_dropped
+    );
+    for (entry, details) in sessions {
         let _ = write!(body, "\n{}", session_line(entry));
+        for line in details {
+            let _ = write!(body, "\n  {line}");
+        }
+    }
+    for hash in &bridge.parked {
+        let _ = write!(body, "\nwithout a client: {}", hash.to_b32_name());
     }
     page(&body)
 }

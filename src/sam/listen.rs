@@ -164,7 +164,7 @@ impl Caller {
 }
 
 /// Small writes go out at once, and clients that vanished are noticed.
-fn prepare(stream: &TcpStream) {
+pub(super) fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))

@@ -15,7 +15,7 @@ use crate::sam::registry::{Conflict, Reservation};
 use crate::sam::reply::{self, Domain, ResultCode};
 
 /// How long an ID or destination may still be in use by a client that closed its socket just now.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(500);
 /// How long keys are waited for whose last session is going down.
 const RELEASE: Duration = Duration::from_secs(20);
 

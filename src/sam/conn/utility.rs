@@ -2,6 +2,7 @@
 //! Commands that need no session: keys, names, help.
 
 use std::io;
+use std::time::Duration;
 
 use super::{Conn, Flow};
 use crate::sam::backend::Failure;
@@ -11,6 +12,9 @@ use crate::sam::naming::Name;
 use crate::sam::reply::{self, Domain, ResultCode};
 use crate::sam::server::Shared;
 use crate::wire::{BlindedName, DestHash, Destination, SigType};
+
+/// How long `HELP STATUS` asks the sessions.
+const STATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Conn {
     /// `DEST GENERATE`
@@ -138,13 +142,43 @@ impl Conn {
 
     /// `HELP`
     pub(super) async fn help(&mut self, topic: Option<&str>) -> io::Result<Flow> {
-        let page = if topic == Some("STATUS") {
-            let sockets = self.shared.metrics.sockets_open.get();
-            help::status(&self.shared.backend.status(), &self.shared.registry.all(), sockets)
-        } else {
-            help::text(topic)
-        };
+        let page = if topic == Some("STATUS") { self.state().await } else { help::text(topic) };
         self.answer(page).await
+    }
+}
+
+impl Conn {
+    /// The page of `HELP STATUS`.
+    async fn state(&self) -> String {
+        let shared = &self.shared;
+        let entries = shared.registry.all();
+        let mut sessions = Vec::with_capacity(entries.len());
+        let deadline = tokio::time::Instant::now() + STATE_TIMEOUT;
+        for entry in entries {
+            // A session that is busy elsewhere leaves out its details.
+            let details = match entry.primary {
+                Some(_) => Vec::new(),
+                None => tokio::time::timeout_at(deadline, shared.backend.describe(entry.hash))
+                    .await
+                    .unwrap_or_default(),
+            };
+            sessions.push((entry, details));
+        }
+        let counters = &shared.metrics;
+        let dropped = [
+            &counters.udp_dropped_malformed,
+            &counters.udp_dropped_session,
+            &counters.udp_dropped_foreign,
+            &counters.udp_dropped_destination,
+            &counters.udp_dropped_size,
+            &counters.udp_dropped_full,
+        ];
+        let bridge = help::BridgeState {
+            sockets: shared.metrics.sockets_open.get(),
+            parked: shared.registry.parked(),
+            datagrams_dropped: dropped.into_iter().map(crate::base::Counter::get).sum(),
+        };
+        help::status(&shared.backend.status(), &sessions, &bridge)
     }
 }
 

@@ -5,6 +5,7 @@ mod auth;
 mod client;
 mod datagrams;
 mod limits;
+mod park;
 mod primary;
 mod segments;
 #[path = "../../../sam-tests/stand_in.rs"]
