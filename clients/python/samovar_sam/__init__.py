@@ -861,7 +861,8 @@ class Listener:
                 if self._listening and not self._listening.done():
                     self._fail(error)           # it never worked: say so
                     return
-                log.warning("accepting again in %.1f s: %s", delay, error)
+                # Once is nothing: it comes before the news that the session is over.
+                log.log(logging.INFO if delay < 1 else logging.WARNING, "accepting again in %.1f s: %s", delay, error)
             self._room.release()
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)
