@@ -41,8 +41,9 @@ impl Conn {
             Ok(outlet) => outlet,
             Err(failure) => return self.fail(&failure).await,
         };
-        if LeaseSetOptions::was_overruled(&params) {
-            tracing::warn!(session = %request.id, "none of the encryption types asked for is known; using type 4");
+        if LeaseSetOptions::nothing_known(&params) {
+            let explain = "none of the types in i2cp.leaseSetEncType is supported; take 4 (ECIES-X25519)";
+            return self.fail(&Failure::new(ResultCode::I2pError, explain)).await;
         }
         let mut config = SessionConfig::new(&request.id, request.style, keys, &params);
         if config.inbound.length == 0 || config.outbound.length == 0 {

@@ -302,8 +302,9 @@ impl LeaseSetOptions {
         }
     }
 
-    /// Whether the client named encryption types of which we speak none, so that the default stands in.
-    pub fn was_overruled(params: &Params) -> bool {
+    /// Whether the client named encryption types of which we speak none. Such a session is refused: with another type
+    /// than asked for, the peers that it is meant for could not reach it.
+    pub fn nothing_known(params: &Params) -> bool {
         let known = |word: &str| word == "4" || word.eq_ignore_ascii_case("ECIES_X25519");
         params
             .filled("i2cp.leaseSetEncType")

@@ -78,14 +78,14 @@ fn tunnel_options_are_clamped_and_rubbish_is_ignored() {
 
 #[test]
 fn encryption_is_the_known_part_of_the_list() {
-    for (list, overruled) in
+    for (list, nothing) in
         [("4,0", false), ("6,4", false), ("4", false), ("ECIES_X25519", false), ("0", true), ("x,9", true)]
     {
         let options = format!("i2cp.leaseSetEncType={list}");
         assert_eq!(config(&options).lease_set.encryption, [4], "{list}");
-        assert_eq!(LeaseSetOptions::was_overruled(&params(&options)), overruled, "{list}");
+        assert_eq!(LeaseSetOptions::nothing_known(&params(&options)), nothing, "{list}");
     }
-    assert!(!LeaseSetOptions::was_overruled(&params("")));
+    assert!(!LeaseSetOptions::nothing_known(&params("")));
 }
 
 #[test]
