@@ -170,6 +170,18 @@ def b33_of(destination, secret=False, auth=False):
     return b33(*signing_key(destination), secret, auth)
 
 
+def offline_keys(keys, expires, transient=None):
+    """Private keys in base64 with an Ed25519 key that is authorised until `expires`, from such with their own key."""
+    data = unb64(keys)
+    end = 387 + struct.unpack(">H", data[385:387])[0]
+    sig_type, own = signing_key(keys)
+    transient = transient or os.urandom(32)
+    public = pack(times(secret_scalar(ED25519, transient), BASE))
+    section = struct.pack(">IH", expires, ED25519) + public
+    signature = sign(secret_scalar(sig_type, data[end + 256:]), own, section)
+    return b64(data[:end + 256] + bytes(32) + section + signature + transient)
+
+
 class Day:
     """A key on one day (UTC): its blinded form, where it is stored, and what its lease sets are sealed with."""
 

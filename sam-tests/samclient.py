@@ -80,10 +80,11 @@ class Sam:
 
 
 class Session:
-    """A session with a transient destination; `seconds` tells how long its creation took."""
+    """A session, with a transient destination unless told; `seconds` tells how long its creation took."""
 
-    def __init__(self, address, hops=1, quantity=2, timeout=120, style="STREAM", **more):
-        """`hops`: a number, or a pair for inbound and outbound. `more`: options, with `_` for `.` in their names."""
+    def __init__(self, address, hops=1, quantity=2, timeout=120, style="STREAM", keys="TRANSIENT", sig_type=7, words="", **more):
+        """`hops`: a number, or a pair for inbound and outbound. `more`: options, with `_` for the first `.` in their
+        names; `words`: options as they are."""
         self.address, self.timeout, self.style = address, timeout, style
         self.id = f"s{os.getpid()}x{next(_numbers)}"
         inbound, outbound = hops if isinstance(hops, tuple) else (hops, hops)
@@ -94,8 +95,8 @@ class Session:
         start = time.monotonic()
         self.control = Sam(address, timeout)
         try:
-            words = " ".join(f"{k}={v}" for k, v in options.items())
-            self.control.must(f"SESSION CREATE STYLE={style} ID={self.id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {words}")
+            words += " ".join([""] + [f"{k}={v}" for k, v in options.items()])
+            self.control.must(f"SESSION CREATE STYLE={style} ID={self.id} DESTINATION={keys} SIGNATURE_TYPE={sig_type} {words}")
             self.seconds = time.monotonic() - start
             self.destination = self.control.must("NAMING LOOKUP NAME=ME").split("VALUE=")[1].split()[0]
         except BaseException:
@@ -192,8 +193,9 @@ class Task(threading.Thread):
         return self.value
 
 
-def pair(client, server, patience=90):
-    """A stream from `client` to `server`, both Sessions: (near end, far end, seconds to connect).
+def pair(client, server, patience=90, target=None):
+    """A stream from `client` to `server`, both Sessions: (near end, far end, seconds to connect). `target`: the name to
+    call it by, if not its destination.
 
     A bridge may say OK before the peer has been reached (i2pd does), so a byte in each direction proves the stream.
     An attempt whose first byte is not answered in time is left and made anew.
@@ -205,7 +207,7 @@ def pair(client, server, patience=90):
         greeter = Task(_greet, far)
         near = None
         try:
-            near = client.connect(server.destination, end - time.monotonic())
+            near = client.connect(target or server.destination, end - time.monotonic())
             near.socket.sendall(b"?")
             near.socket.settimeout(45)
             if near.receive_exactly(1) != b"!":

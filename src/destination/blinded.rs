@@ -120,7 +120,12 @@ impl Blinded {
             self.pending.insert(next, seek);
             return Some(Ok(next));
         }
-        Some(Err(Sought { result: Err(error.clone()), waiters: seek.waiters }))
+        let error = if seek.name.needs_secret() && error.kind() == ErrorKind::LeaseSetNotFound {
+            error.clone().with_words("a wrong secret looks the same")
+        } else {
+            error.clone()
+        };
+        Some(Err(Sought { result: Err(error), waiters: seek.waiters }))
     }
 
     /// A lease set that came bundled says that the netDb has it in encrypted form alone.

@@ -95,6 +95,12 @@ impl Error {
         self
     }
 
+    /// Says something more in words.
+    pub(crate) fn with_words(mut self, words: &str) -> Self {
+        self.explanation = format!("{}; {words}", self.explanation);
+        self
+    }
+
     /// What was tried, where there are numbers to tell.
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_deref()

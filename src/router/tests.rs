@@ -13,6 +13,11 @@ mod keys;
 
 /// Routers that know each other; half of them floodfills.
 async fn network(n: usize) -> Vec<Router> {
+    network_at(n, None).await
+}
+
+/// The same, with clocks that show this time at the start.
+async fn network_at(n: usize, wall_ms: Option<u64>) -> Vec<Router> {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_test_writer()
@@ -27,7 +32,11 @@ async fn network(n: usize) -> Vec<Router> {
             sam: None,
             ..RouterConfig::default()
         };
-        routers.push(Router::builder().config(config).start().await.expect("starts"));
+        let mut builder = Router::builder().config(config);
+        if let Some(wall_ms) = wall_ms {
+            builder = builder.deterministic(1000 + i as u64, wall_ms);
+        }
+        routers.push(builder.start().await.expect("starts"));
     }
     let infos: Vec<Vec<u8>> = routers.iter().map(|r| r.info().raw().to_vec()).collect();
     for router in &routers {

@@ -96,3 +96,17 @@ fn short_lived_tunnels_are_offered_only_when_there_is_nothing_else() {
     let ls = owner.make(at(102)).expect("made");
     assert_eq!(ls.leases().iter().map(|l| l.tunnel.0).collect::<Vec<_>>(), [1]);
 }
+
+#[test]
+fn an_encrypted_lease_set_is_made_anew_at_midnight_although_nothing_changed() {
+    // at(0) is 22:13:20 UTC, so midnight is 6,400 s away.
+    let mut owner = Owner::new(1);
+    owner.leases = Leases::new(1, false, true);
+    owner.leases.update(at(10), &pool(&[(1, 7000)]));
+    let ls = owner.make(at(10)).expect("made");
+    assert!(ls.is_encrypted_in_netdb() && ls.is_unpublished());
+    assert_eq!(owner.leases.due(), Some(Mono::from_secs(6_400)));
+    assert!(owner.make(at(6_399)).is_none());
+    assert_eq!(owner.make(at(6_400)).expect("a new day").published_s(), at(6_400).wall_s());
+    assert_eq!(owner.leases.due(), Some(Mono::from_secs(6_400 + 86_400)));
+}

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
-use super::network;
+use super::{network, network_at};
 use crate::crypto::X25519Secret;
 use crate::crypto::encrypted_ls::ClientAccess;
 use crate::destination::{
-    BlindedAccess, DestinationKeys, Encryption, ErrorKind, Session, SessionConfig, Target,
+    BlindedAccess, Cause, DestinationKeys, Encryption, ErrorKind, Session, SessionConfig, Target,
 };
 use crate::router::{Router, Stage};
-use crate::wire::{BlindedName, SigType};
+use crate::wire::{BlindedName, DestHash, SigType};
 
 async fn ready(n: usize) -> Vec<Router> {
     let routers = network(n).await;
@@ -150,4 +150,32 @@ async fn what_cannot_be_blinded_is_refused() {
         routers[0].session(encrypted(keys, b"", ClientAccess::Everybody)).await.expect_err("refused");
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(refused.explain().contains("type 7 or 11"), "{refused}");
+}
+
+/// Whether some floodfill has an encrypted lease set under the key of `name` on the day of `wall_ms`.
+async fn is_stored(asker: &Session, name: &BlindedName, wall_ms: u64) -> bool {
+    let day = BlindedAccess::default().blind(name, wall_ms).expect("blinds");
+    let answer = asker.lookup(DestHash(day.store_key().0)).await.expect_err("nothing in the clear");
+    matches!(answer.cause(), Some(Cause::Lookup { invalid: 1.., .. }))
+}
+
+#[tokio::test]
+async fn at_midnight_an_encrypted_lease_set_moves_to_the_key_of_the_new_day() {
+    const MIDNIGHT_MS: u64 = 20_781 * 86_400_000;
+    let routers = network_at(5, Some(MIDNIGHT_MS - 8_000)).await;
+    for router in &routers {
+        router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
+    }
+    let keys = routers[0].new_keys(SigType::RedDsa).expect("keys");
+    let name = BlindedName::of(keys.destination(), false, false).expect("a name");
+    let server = routers[0].session(encrypted(keys, b"", ClientAccess::Everybody)).await.expect("opens");
+    let early = routers[1].session(reader(b"", None)).await.expect("opens");
+    greet(&server, &early, name).await;
+    let clock = &routers[0].inner.clock;
+    assert!(is_stored(&early, &name, clock.now().wall_ms).await);
+    let left = (MIDNIGHT_MS + 4_000).saturating_sub(clock.now().wall_ms);
+    tokio::time::sleep(Duration::from_millis(left)).await;
+    let late = routers[2].session(reader(b"", None)).await.expect("opens");
+    assert!(is_stored(&late, &name, MIDNIGHT_MS).await, "published anew");
+    greet(&server, &late, name).await;
 }
