@@ -107,16 +107,17 @@ def _published(w, router, words, own):
 
 
 def _encrypted(w, server_of, client_of):
-    seen = []
+    opening = []
     for own in (7, 11):
         for name, server_words, client_words, auth in _kinds():
-            opening = Task(_session, w, client_of, client_words)
-            server, client = _published(w, server_of, server_words, own), opening.result(2 * SESSION_S)
-            seconds = _cross(client, server, els2.b33_of(server.destination, auth=auth), 180)
-            seen.append(f"{name} (type {own}, {seconds:.1f} s)")
-            server.close()
-            client.close()
-    return "found by name: " + ", ".join(seen)
+            pair_of = Task(_published, w, server_of, server_words, own), Task(_session, w, client_of, client_words)
+            opening.append((f"{name} (type {own})", auth, pair_of))
+    for _, auth, tasks in opening:
+        server, client = (task.result(4 * SESSION_S) for task in tasks)
+        _cross(client, server, els2.b33_of(server.destination, auth=auth), 180)
+        server.close()
+        client.close()
+    return "found by name: " + ", ".join(name for name, *_ in opening)
 
 
 def encrypted_of_ours_read_by_i2pd(w):

@@ -50,16 +50,22 @@ pub(crate) struct Blinded {
     access: Arc<BlindedAccess>,
     pending: Map<Hash, Seek>,
     known: Map<DestHash, (BlindedName, Arc<BlindedAccess>)>,
+    named: Map<BlindedName, DestHash>,
 }
 
 impl Blinded {
     pub(crate) fn new(access: BlindedAccess, rng: &mut Rng) -> Self {
-        Self { access: Arc::new(access), pending: map(rng), known: map(rng) }
+        Self { access: Arc::new(access), pending: map(rng), known: map(rng), named: map(rng) }
     }
 
     /// Whether the netDb knows this destination by a blinded key alone, as far as we know.
     pub(crate) fn is_known(&self, hash: &DestHash) -> bool {
         self.known.contains_key(hash)
+    }
+
+    /// The destination that a name has led to.
+    pub(crate) fn named(&self, name: &BlindedName) -> Option<DestHash> {
+        self.named.get(name).copied()
     }
 
     /// Begins to look for a name; answers the key to ask the netDb for, or `None` if that is under way.
@@ -142,9 +148,13 @@ impl Blinded {
     fn remember(&mut self, hash: DestHash, name: BlindedName, access: Arc<BlindedAccess>) {
         if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&hash) {
             let first = self.known.keys().min().copied();
-            first.map(|hash| self.known.remove(&hash));
+            let gone = first.and_then(|hash| self.known.remove(&hash));
+            gone.map(|(name, _)| self.named.remove(&name));
         }
-        self.known.insert(hash, (name, access));
+        if let Some((old, _)) = self.known.insert(hash, (name, access)) {
+            self.named.remove(&old);
+        }
+        self.named.insert(name, hash);
     }
 }
 

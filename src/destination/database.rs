@@ -104,6 +104,11 @@ impl Database {
         }
     }
 
+    /// The destination that the name of an encrypted lease set has led to.
+    pub(crate) fn named(&self, name: &BlindedName) -> Option<DestHash> {
+        self.blinded.named(name)
+    }
+
     fn ask_encrypted(&mut self, now: Now, key: Option<Hash>) {
         if let Some(key) = key {
             self.lookups.find_encrypted(now, key);

@@ -308,11 +308,15 @@ impl Engine {
         name: BlindedName,
         access: Option<BlindedAccess>,
     ) {
-        if name.names(self.keys.destination()) {
-            let result = Ok(self.keys.destination().clone());
-            self.actions.push_back(Action::Found { token, result });
+        let known = if name.names(self.keys.destination()) {
+            Some(self.keys.destination().clone())
         } else {
-            self.database.request_named(now, token, name, access);
+            let hash = self.database.named(&name).filter(|hash| self.peers.is_usable(now, hash));
+            hash.filter(|_| access.is_none()).and_then(|hash| self.peers.destination(&hash))
+        };
+        match known {
+            Some(destination) => self.actions.push_back(Action::Found { token, result: Ok(destination) }),
+            None => self.database.request_named(now, token, name, access),
         }
         self.step(now);
     }

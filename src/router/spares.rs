@@ -15,7 +15,7 @@ use super::sam_backend::session_config;
 use super::status::Stage;
 use crate::base::Mono;
 use crate::destination::Session;
-use crate::sam::{PrivateKeys, SessionConfig, Style};
+use crate::sam::{EncryptedOptions, PrivateKeys, SessionConfig, Style};
 use crate::wire::SigType;
 
 /// Makes that a spare is kept of: the default one and another.
@@ -62,7 +62,9 @@ impl Spares {
     pub(super) fn take(&self, wanted: &SessionConfig) -> Option<Spare> {
         let now = self.router.upgrade()?.clock.now().mono;
         // Lease sets of another kind, and those that nobody shall find, are not made ahead.
-        let plain = wanted.lease_set.publish && wanted.keys.destination().sig_type() == SigType::Ed25519;
+        let plain = wanted.lease_set.publish
+            && wanted.lease_set.encrypted == EncryptedOptions::default()
+            && wanted.keys.destination().sig_type() == SigType::Ed25519;
         if !plain {
             return None;
         }

@@ -118,5 +118,5 @@ fn lists_are_bounded() {
         let hash = DestHash([(n % 251) as u8; 32].map(|b| b ^ (n / 251) as u8));
         f.blinded.remember(hash, f.name, Arc::default());
     }
-    assert!(f.blinded.known.len() <= KNOWN_MAX);
+    assert!(f.blinded.known.len() <= KNOWN_MAX && f.blinded.named.len() <= KNOWN_MAX);
 }

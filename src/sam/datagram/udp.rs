@@ -21,12 +21,13 @@ use super::host::same;
 use crate::sam::backend::{Peer, SamDatagrams};
 use crate::sam::registry::Entry;
 use crate::sam::server::Shared;
+use crate::wire::BlindedName;
 
 /// Largest datagram of UDP.
 const DATAGRAM_MAX: usize = 65_536;
 /// Datagrams taken before other tasks get a turn.
 const BATCH: usize = 64;
-/// Datagrams that wait for a host name to be looked up.
+/// Datagrams that wait for a host name to be looked up, and for the name of an encrypted lease set.
 const NAMES_WAITING_MAX: usize = 64;
 /// The least time between two log lines about dropped datagrams.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -35,7 +36,10 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(in crate::sam) async fn run(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     let (names, waiting) = mpsc::channel(NAMES_WAITING_MAX);
     shared.tasks.spawn("sam_udp_names", look_up_names(waiting, shared.clone()));
-    let mut reader = Reader { shared, names, cache: Cache::default(), quiet_until: None, unreported: 0 };
+    let (blinded, waiting) = mpsc::channel(NAMES_WAITING_MAX);
+    shared.tasks.spawn("sam_udp_blinded", look_up_names(waiting, shared.clone()));
+    let mut reader =
+        Reader { shared, names, blinded, cache: Cache::default(), quiet_until: None, unreported: 0 };
     let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         if socket.readable().await.is_err() {
@@ -68,17 +72,27 @@ enum Loss {
 struct Reader {
     shared: Arc<Shared>,
     names: mpsc::Sender<Waiting>,
+    /// Names of encrypted lease sets, which the network is asked for: apart, so that the others need not wait.
+    blinded: mpsc::Sender<Waiting>,
     cache: Cache,
     quiet_until: Option<Instant>,
     /// Drops since the last log line.
     unreported: u64,
 }
 
-/// A datagram to a host name.
+/// A name that takes a while to look up.
+enum Slow {
+    /// A host name.
+    Host(String),
+    /// That of an encrypted lease set.
+    Blinded(BlindedName),
+}
+
+/// A datagram to a name.
 struct Waiting {
     entry: Arc<Entry>,
     sender: Arc<dyn SamDatagrams>,
-    host: String,
+    name: Slow,
     options: SendOptions,
     payload: Vec<u8>,
 }
@@ -99,6 +113,12 @@ impl Reader {
         }
         let sender = entry.datagrams().ok_or(Loss::NoSession)?;
         let peer = match self.cache.find(datagram.destination) {
+            Named::Peer(Peer::Blinded(name)) => {
+                let FromClient { options, payload, .. } = datagram;
+                let name = Slow::Blinded(name);
+                let waiting = Waiting { entry, sender, name, options, payload: payload.to_vec() };
+                return self.blinded.try_send(waiting).map_err(|_| Loss::NoRoom);
+            }
             Named::Peer(peer) => peer,
             Named::Me => match entry.session() {
                 Some(session) => Peer::Destination(session.destination().clone()),
@@ -106,7 +126,8 @@ impl Reader {
             },
             Named::Host(host) => {
                 let FromClient { options, payload, .. } = datagram;
-                let waiting = Waiting { entry, sender, host, options, payload: payload.to_vec() };
+                let name = Slow::Host(host);
+                let waiting = Waiting { entry, sender, name, options, payload: payload.to_vec() };
                 return self.names.try_send(waiting).map_err(|_| Loss::NoRoom);
             }
             Named::Nobody => return Err(Loss::BadDestination),
@@ -153,17 +174,22 @@ impl Loss {
     }
 }
 
-/// Sends the datagrams that go to host names, so that a slow disk never delays the others.
+/// Sends the datagrams that go to names, so that a slow disk or network never delays the others.
 async fn look_up_names(mut waiting: mpsc::Receiver<Waiting>, shared: Arc<Shared>) {
     while let Some(next) = waiting.recv().await {
-        let sent = match shared.find_host(&next.host).await {
-            Ok(destination) => {
+        let found = match (&next.name, next.entry.session()) {
+            (Slow::Host(host), _) => shared.find_host(host).await.ok(),
+            (Slow::Blinded(name), Some(session)) => session.lookup_blinded(*name).await.ok(),
+            (Slow::Blinded(_), None) => None,
+        };
+        let sent = match found {
+            Some(destination) => {
                 let peer = Peer::Destination(destination);
                 compose(&next.entry.defaults(), &next.options, peer, next.payload)
                     .map_err(Loss::from)
                     .and_then(|out| next.sender.try_send(out).map_err(|_| Loss::NoRoom))
             }
-            Err(_) => Err(Loss::BadDestination),
+            None => Err(Loss::BadDestination),
         };
         if let Err(reason) = sent {
             reason.count(&shared);
