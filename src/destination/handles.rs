@@ -154,6 +154,7 @@ struct Inner {
     ports: PortsHandle,
     streams_by_listener: bool,
     offline_signed: bool,
+    blinded_name: Option<BlindedName>,
 }
 
 /// What a new session's handle is made of.
@@ -186,6 +187,7 @@ impl Session {
             ports,
             streams_by_listener: config.streams_by_listener,
             offline_signed: keys.offline().is_some(),
+            blinded_name: config.encryption.as_ref().and_then(|e| e.name(keys)),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -197,6 +199,12 @@ impl Session {
     /// Our destination.
     pub fn destination(&self) -> &Destination {
         &self.inner.destination
+    }
+
+    /// The name by which others find us, if our lease set is published encrypted: then nobody does by
+    /// [`Destination::b32`].
+    pub fn blinded_name(&self) -> Option<BlindedName> {
+        self.inner.blinded_name
     }
 
     /// The name given in the configuration.

@@ -103,6 +103,10 @@ impl Backend for SamBackend {
         Box::pin(async move { options_answer(self.router()?.lease_set_options(hash).await) })
     }
 
+    fn lookup_blinded(&self, name: BlindedName) -> Boxed<'_, Result<Destination, Failure>> {
+        Box::pin(async move { self.router()?.lookup_blinded(&name).await.map_err(|e| failure(&e)) })
+    }
+
     fn resolve(&self, host: &str) -> Boxed<'_, Result<Destination, Failure>> {
         let host = host.to_owned();
         Box::pin(async move { self.router()?.names().lookup(&host).await.map_err(|e| failure(&e)) })
@@ -250,6 +254,10 @@ impl SamSession for Bridged {
         options: sam::ConnectOptions,
     ) -> Boxed<'static, Result<BoxedStream, Failure>> {
         self.dial(target(to), options)
+    }
+
+    fn blinded_name(&self) -> Option<BlindedName> {
+        self.session.blinded_name()
     }
 
     fn lookup_blinded(&self, name: BlindedName) -> Boxed<'static, Result<Destination, Failure>> {

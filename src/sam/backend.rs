@@ -99,6 +99,11 @@ pub trait SamSession: Send + Sync {
     /// Its destination.
     fn destination(&self) -> &Destination;
 
+    /// The name by which others find it, if its lease set is published encrypted.
+    fn blinded_name(&self) -> Option<BlindedName> {
+        None
+    }
+
     /// Connects to a peer. At most 75 s with the look-up of its lease set; answered when the peer has answered.
     fn connect(&self, to: Peer, options: ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>>;
 

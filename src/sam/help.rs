@@ -38,6 +38,11 @@ inbound.backupQuantity=0     spare tunnels, 0-15; outbound likewise
 i2cp.leaseSetEncType=4       encryption; 4 is the only type here
 i2cp.dontPublishLeaseSet=false  true: nobody can find this session by itself
 i2cp.leaseSetOption.0=key=value  published for NAMING LOOKUP with OPTIONS=true; .1 and so on likewise
+i2cp.leaseSetType=5          published encrypted: found only by a name of 56 characters, which HELP STATUS shows
+i2cp.leaseSetAuthType=0      with type 5, who may read: 0 all with the name, 1 DH keys, 2 shared keys, given as
+  i2cp.leaseSetClient.dh.0=name:key or i2cp.leaseSetClient.psk.0=name:key, .1 and so on; base64
+i2cp.leaseSetSecret=base64   with type 5, and for names that ask for one
+i2cp.leaseSetPrivKey=base64  our key for encrypted lease sets that are open to certain clients
 i2cp.gzip=true               compress what is worth it
 i2p.streaming.connectTimeout=60000  milliseconds
 Creating a session takes a few seconds, while its tunnels are built. HELP STATUS on a second connection shows how far it is.";
@@ -164,8 +169,9 @@ fn session_line(entry: &Entry) -> String {
         return format!("{head} building for {age}");
     };
     let status = session.status();
+    let name = session.blinded_name().map(|name| format!(" encrypted, found as {name}")).unwrap_or_default();
     format!(
-        "{head} age {age}, tunnels {} in {} out, {} streams, {accepts} pending accepts{forward}",
+        "{head}{name} age {age}, tunnels {} in {} out, {} streams, {accepts} pending accepts{forward}",
         status.tunnels_in, status.tunnels_out, status.streams
     )
 }

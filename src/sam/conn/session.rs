@@ -79,7 +79,10 @@ impl Conn {
                     }
                 };
                 self.shared.metrics.sessions_opened.inc();
-                tracing::info!(session = %request.id, b32 = %session.destination().b32(), "SAM session open");
+                let name = session
+                    .blinded_name()
+                    .map_or_else(|| session.destination().b32(), |name| name.to_string());
+                tracing::info!(session = %request.id, b32 = %name, "SAM session open");
                 self.owned =
                     Some(Owned { session, reservation, delivery: None, subs: Vec::new(), config, linger });
                 let flow = self.answer(reply::session_ok(&text)).await?;
