@@ -18,7 +18,7 @@ use std::time::Duration;
 /// Bytes of datagrams that wait for a program, for each binding.
 const IN_BYTES: u32 = 2 * 1024 * 1024;
 /// Bytes of datagrams that wait to be sent, for each session.
-const OUT_BYTES: u32 = 512 * 1024;
+const OUT_BYTES: u32 = 2 * 1024 * 1024;
 /// What a datagram costs besides its payload.
 const ITEM_COST: usize = 256;
 /// Datagram bindings and listeners of a session, each.

@@ -20,7 +20,7 @@ use super::ports::{Arrived, Counts};
 /// Sends and takes the datagrams of one binding of a session. It keeps its session open.
 ///
 /// Datagrams get lost on the way like any others: what matters must be sent again. What waits to be sent is bounded for
-/// each session, 512 KiB: [`Self::send_to`] waits for room, [`Self::try_send_with`] does without. What nobody takes
+/// each session, 2 MiB: [`Self::send_to`] waits for room, [`Self::try_send_with`] does without. What nobody takes
 /// is bounded for each socket, 2 MiB, and dropped beyond.
 ///
 /// ```no_run
