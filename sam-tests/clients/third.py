@@ -21,7 +21,7 @@ TESTS = [
     ("libtorrent-quick", True, lambda net: swarm.swarm(net, 8 * MIB, hops=1, limit=90)),
     ("libtorrent-1-hop", False, lambda net: swarm.swarm(net, 64 * MIB, hops=1)),
     ("libtorrent-3-hops", False, lambda net: swarm.swarm(net, 64 * MIB, hops=3)),
-    *((name, True, test) for name, test in with_i2plib.TESTS + with_i2psam.TESTS if name != "i2psam-datagrams"),
+    *((name, True, test) for name, test in with_i2plib.TESTS + with_i2psam.TESTS),
     *((name, False, test) for name, test in qbittorrent.TESTS),
 ]
 
