@@ -95,7 +95,7 @@ class Program:
         self.name, self.folder = name, folder
         self.start = time.monotonic()
         self.first = self.done = None
-        self.plain = set()
+        self.plain, self.asked = set(), 0
         settings = folder / "profile/qBittorrent/config/qBittorrent.conf"
         settings.parent.mkdir(parents=True)
         [self.port] = free_ports(1)
@@ -169,10 +169,13 @@ class Program:
             self.first = now
         if self.done is None and state["progress"] == 1 and state["state"] in ("uploading", "stalledUP", "forcedUP"):
             self.done = now
+            self.first = self.first or now
         # The WebAPI lists peers that have an IP address, and so none of those on I2P.
         self.plain.update(json.loads(self.get("sync/torrentPeers", hash=self.hash)).get("peers", {}))
         trackers = [t for t in json.loads(self.get("torrents/trackers", hash=self.hash)) if t["url"].startswith("http")]
-        if trackers and trackers[0]["status"] == 4:
+        # Not too often: each wish puts off the one before.
+        if trackers and trackers[0]["status"] == 4 and now > self.asked + 3:
+            self.asked = now
             self.post("torrents/reannounce", hashes=self.hash)
         return f"{state['state']} {state['progress']:.0%}, tracker says {trackers[0]['msg']!r}" if trackers else state["state"]
 
