@@ -65,29 +65,45 @@ def word(row):
     return {"PASS": "pass", "SKIP": "-" if row["left_out"] else "(untried)"}[row["status"]]
 
 
-def matrix(results, order, notes=None):
-    """A Markdown table: one row a rule, one column each of `results`, a list of (label, JSON object)."""
-    notes = notes or {}
+def matrix(results, order, notes=()):
+    """Markdown: counts, a table with one row a rule and one column each of `results` (label, JSON object), and what
+    failed, explained by `notes`: a list of (rule names, sentence)."""
     tables = [(label, {r["rule"]: r for r in data["rules"]}) for label, data in results]
-    lines = ["| rule | row | level | " + " | ".join(label for label, _ in tables) + " | why |",
-             "|" + "---|" * (4 + len(tables))]
-    for r in order:
-        cells = [word(table.get(r.name)) for _, table in tables]
-        lines.append(f"| {r.name} | {r.row} | {r.level} | " + " | ".join(cells) + f" | {_cell(r.why)} |")
+    lines = ["| server | rules | passed | failed | of these MUST | could not be tried | left out |", "|---|---|---|---|---|---|---|"]
     for label, table in tables:
         rows = list(table.values())
-        passed, failed = (sum(r["status"] == s for r in rows) for s in ("PASS", "FAIL"))
-        untried = sum(r["status"] == "SKIP" and not r["left_out"] for r in rows)
-        lines += ["", f"{label}: {passed} passed, {failed} failed, {untried} could not be tried, of {len(rows)}."]
-        broken = [r for r in rows if r["status"] == "FAIL"]
-        if broken:
-            lines += ["", f"What {label} fails, and what it did:", ""]
-        for r in broken:
-            note = notes.get(r["rule"])
-            seen = f"sent `{_code(r['sent'])}`, got `{_code(r['got'] or '(nothing)')}`; {_cell(r['text'])}"
-            lines.append(f"- **{r['rule']}**: " + (f"{note} " if note else "") + seen)
+        failed = [r for r in rows if r["status"] == "FAIL"]
+        skipped = [r for r in rows if r["status"] == "SKIP"]
+        left_out = sum(r["left_out"] for r in skipped)
+        lines.append(f"| {label} | {len(rows)} | {sum(r['status'] == 'PASS' for r in rows)} | {len(failed)} | "
+                     f"{sum(r['level'] == 'MUST' for r in failed)} | {len(skipped) - left_out} | {left_out} |")
+    lines += ["", "## The matrix", "", "| rule | row | level | " + " | ".join(label for label, _ in tables) + " | why it exists |",
+              "|" + "---|" * (4 + len(tables))]
+    for r in order:
+        cells = [word(table.get(r.name)) for _, table in tables]
+        lines.append(f"| `{r.name}` | {r.row} | {r.level} | " + " | ".join(cells) + f" | {_cell(r.why)} |")
+    for label, table in tables:
+        lines += _failures(label, table, notes)
     return "\n".join(lines) + "\n"
 
 
+def _failures(label, table, notes):
+    broken = {name: r for name, r in table.items() if r["status"] == "FAIL"}
+    untried = [name for name, r in table.items() if r["status"] == "SKIP" and not r["left_out"]]
+    lines = []
+    if broken:
+        lines += ["", f"## What {label} fails", "", "The last line sent, what came back, and what was expected of it. Keys are cut short."]
+    for names, sentence in [*notes, ([], "Others.")]:
+        group = [n for n in (names or list(broken)) if n in broken]
+        if group:
+            lines += ["", sentence, ""]
+        for r in (broken.pop(n) for n in group):
+            lines.append(f"- `{r['rule']}`: {_code(r['sent'])} gives {_code(r['got'] or '(nothing)')}: {_cell(r['text'])}")
+    if untried:
+        lines += ["", f"Could not be tried on {label}, mostly because what they build on is missing: " + ", ".join(f"`{n}`" for n in untried) + "."]
+    return lines
+
+
 def _code(text):
-    return text.replace("`", "'")
+    text = text.replace("`", "'").strip()
+    return f"`{text[:150]}..`" if len(text) > 150 else f"`{text}`"

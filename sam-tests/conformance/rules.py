@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All rules in the order of the matrix: importing this registers them."""
+import fnmatch
+
 import rules_line
 import rules_reply
 import rules_hello
@@ -20,11 +22,11 @@ from runner import RULES
 
 
 def notes(file):
-    """Explanations of failures, one a line: `rule: sentence`."""
-    out = {}
-    if file.exists():
-        for line in file.read_text().splitlines():
-            name, colon, text = line.partition(": ")
-            if colon and not line.startswith("#"):
-                out[name.strip()] = text.strip()
+    """Explanations of failures, each `rule rule ...: sentence` on one line, `group.*` for all of a group."""
+    out = []
+    for line in file.read_text().splitlines() if file.exists() else ():
+        names, colon, text = line.partition(": ")
+        if colon and not line.startswith("#"):
+            chosen = [r.name for pattern in names.split() for r in RULES if fnmatch.fnmatch(r.name, pattern)]
+            out.append((chosen, text.strip()))
     return out

@@ -239,9 +239,15 @@ class T:
         kind = " SIGNATURE_TYPE=7" if key == "TRANSIENT" and "SIGNATURE_TYPE" not in options else ""
         usual = "" if plain else " " + self.options.session_options
         line = f"SESSION CREATE STYLE={style} ID={id} DESTINATION={key}{kind}{usual} {options}".rstrip()
-        reply = conn.reply(line, self.patience)
+        try:
+            reply = conn.reply(line, self.patience)
+        except Fail as e:
+            if options or key != "TRANSIENT":
+                raise
+            raise Skip(f"no session to try this with: {e}") from None
         if reply.result != "OK":
-            raise Fail("no session to try this with")
+            usual = not options and key == "TRANSIENT" and style == "STREAM"
+            raise (Skip if usual else Fail)("no session to try this with: " + shown(reply.text))
         return self._session(conn, id, reply["DESTINATION"], where, style)
 
     def _session(self, conn, id, private, where, style):
@@ -280,32 +286,38 @@ class T:
 
     def _meet(self, make_a, make_b):
         """Some servers forget to publish a lease set, or lose the first packets to a new peer. That is the matter of
-        other rules, so here it is tried again, at last with new sessions."""
-        for attempt in (1, 2, 3):
-            other = Task(make_b)
-            a, b = make_a(), None
-            b = other.result(2 * self.patience)
-            try:
-                self._prove(a, b)
-                self._prove(b, a)
+        other rules, so here the silent session is left and another one made."""
+        other = Task(make_b)
+        a = make_a()
+        b = other.result(2 * self.patience)
+        for _ in range(6):
+            silent = self._prove(a, b)
+            if silent is None:
+                silent = self._prove(b, a)
+            if silent is None:
                 return a, b
-            except Fail as e:
-                if attempt == 3:
-                    raise Fail(f"no stream between two new sessions: {e}") from None
+            silent.conn.ended = True
+            if silent is a:
+                a = make_a()
+            else:
+                b = make_b()
+        why = f"no stream between two new sessions: {shown(self.entries[-1][2]) if self.entries else ''}"
+        raise (Fail if self.rule.name == "stream.connect" else Skip)(why)
 
     def _prove(self, a, b):
-        """A byte each way from a to b, in an attempt of 15 s out of a minute."""
-        end = time.monotonic() + 60
+        """A byte each way from a to b, in attempts of 15 s. Returns None, or the session that nobody can reach."""
+        start, reached = time.monotonic(), False
         while True:
             before = len(self.conns)
             try:
                 near, far = self.stream(a, b, timeout=15)
                 near.close()
                 far.until_end(15)
-                return
+                return None
             except Fail:
-                if time.monotonic() > end:
-                    raise
+                reached |= ("<", "STREAM STATUS RESULT=OK") in [e[1:] for e in self.entries[-8:] if e[0] == self.conns[-1].name]
+                if time.monotonic() - start > (60 if reached else 20):
+                    return b
                 time.sleep(1)
             finally:
                 for conn in self.conns[before:]:
