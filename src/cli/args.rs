@@ -214,6 +214,10 @@ pub(super) struct DevnetArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=7))]
     pub(super) hops: u8,
 
+    /// Hosts file to read names from, in all routers. Repeatable.
+    #[arg(long, value_name = "FILE")]
+    pub(super) hosts: Vec<PathBuf>,
+
     /// Threads to run on.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) threads: usize,

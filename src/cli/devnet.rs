@@ -35,7 +35,7 @@ fn config(args: &DevnetArgs) -> Result<DevnetConfig, Failure> {
             sam.len()
         )));
     }
-    Ok(DevnetConfig { routers, sam, hops: args.hops, net_id: None })
+    Ok(DevnetConfig { routers, sam, hops: args.hops, net_id: None, hosts: args.hosts.clone() })
 }
 
 async fn run(args: &DevnetArgs) -> Result<(), Failure> {

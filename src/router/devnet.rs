@@ -6,6 +6,7 @@
 //! They get to know each other once, at the start, and belong to a network number of their own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{NotReady, Router, RouterConfig, Stage, StartError};
@@ -23,11 +24,13 @@ pub struct DevnetConfig {
     pub hops: u8,
     /// Number of the network; `None` (default): random from 16 to 254.
     pub net_id: Option<u8>,
+    /// Hosts files from which every router reads names. Default none.
+    pub hosts: Vec<PathBuf>,
 }
 
 impl Default for DevnetConfig {
     fn default() -> Self {
-        Self { routers: 8, sam: Vec::new(), hops: 1, net_id: None }
+        Self { routers: 8, sam: Vec::new(), hops: 1, net_id: None, hosts: Vec::new() }
     }
 }
 
@@ -56,6 +59,7 @@ impl Devnet {
                 test_network: true,
                 floodfill: i % 2 == 0,
                 sam: config.sam.get(i).copied(),
+                hosts: config.hosts.clone(),
                 exploratory: Some(PoolConfig::symmetric(config.hops, 2)),
                 ..RouterConfig::default()
             };
