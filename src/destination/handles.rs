@@ -9,7 +9,7 @@ use super::{
 };
 use crate::base::QueueSender;
 use crate::base::pipe;
-use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination};
+use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, OfflineSignature};
 use std::fmt;
 use std::io;
 use std::pin::Pin;
@@ -153,7 +153,8 @@ struct Inner {
     counts: watch::Receiver<(usize, usize, usize)>,
     ports: PortsHandle,
     streams_by_listener: bool,
-    offline_signed: bool,
+    /// Type, public key and end of the transient key that signs, if the destination's own is offline.
+    transient: Option<OfflineSignature>,
     blinded_name: Option<BlindedName>,
 }
 
@@ -186,7 +187,7 @@ impl Session {
             counts,
             ports,
             streams_by_listener: config.streams_by_listener,
-            offline_signed: keys.offline().is_some(),
+            transient: keys.offline().cloned(),
             blinded_name: config.encryption.as_ref().and_then(|e| e.name(keys)),
         };
         Self { inner: Arc::new(inner) }
@@ -293,7 +294,12 @@ impl Session {
 
     /// Whether a transient key signs for the destination.
     pub(crate) fn is_offline_signed(&self) -> bool {
-        self.inner.offline_signed
+        self.inner.transient.is_some()
+    }
+
+    /// Whether these keys sign for the same destination with the same key: a transient one may have been renewed.
+    pub(crate) fn signs_as(&self, keys: &DestinationKeys) -> bool {
+        self.inner.destination == *keys.destination() && self.inner.transient.as_ref() == keys.offline()
     }
 
     /// Asks the netDb, through this session's own tunnels, for the destination behind a hash.

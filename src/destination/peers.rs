@@ -187,7 +187,8 @@ impl Peers {
     pub(crate) fn wants_refresh(&mut self, now: Now, hash: &DestHash) -> bool {
         let Some(peer) = self.peers.get_mut(hash) else { return false };
         let Some(ls) = &peer.lease_set else { return false };
-        let soon = paths::latest_end_s(ls) < now.wall_s().saturating_add(REFRESH_S) || peer.suspect || peer.stale;
+        let soon =
+            paths::latest_end_s(ls) < now.wall_s().saturating_add(REFRESH_S) || peer.suspect || peer.stale;
         let rested = peer.refreshed.is_none_or(|at| now.mono.since(at) >= REFRESH_PAUSE);
         if soon && rested {
             peer.refreshed = Some(now.mono);

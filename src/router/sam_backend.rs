@@ -300,6 +300,7 @@ impl SamSession for Bridged {
         Box::pin(async move {
             let Ok(settings) = session_config(&config) else { return false };
             !self.session.is_closed()
+                && settings.keys.as_ref().is_some_and(|keys| self.session.signs_as(keys))
                 && self.session.adopt(settings).await.is_ok()
                 && self.take_streams(config.style).is_ok()
         })

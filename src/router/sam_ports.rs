@@ -33,6 +33,10 @@ pub(super) fn datagrams(
     binding: sam::Binding,
 ) -> Result<Arc<dyn sam::SamDatagrams>, Failure> {
     let style = style_of(binding.style)?;
+    if style == DatagramStyle::Datagram1 && session.is_offline_signed() {
+        let text = "STYLE=DATAGRAM cannot carry offline keys; take DATAGRAM2";
+        return Err(Failure::new(ResultCode::I2pError, text));
+    }
     let protocol = if style == DatagramStyle::Raw { binding.protocol } else { style.protocol() };
     let binding = DatagramBinding { style, protocol, port: binding.port };
     let socket = session.datagrams(binding).map_err(|e| failure(&e))?;
