@@ -9,7 +9,9 @@
 //! A second argument sets the number of hops, 2 if there is none.
 #![allow(clippy::print_stdout, reason = "the times are what this is about")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use samovar::destination::{
     DatagramBinding, DatagramSender, DatagramSocket, DatagramStyle, Error, SessionConfig,

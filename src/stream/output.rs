@@ -62,7 +62,12 @@ impl Connection {
                 return None;
             }
             if !room {
-                self.blocked_by_peer = self.send.unsent() > 0 || self.send.has_lost();
+                // Those as well who have no payload to send: a SYN, a CLOSE, a sign of life.
+                self.blocked_by_peer = self.send.next() == 0
+                    || self.send.unsent() > 0
+                    || self.send.has_lost()
+                    || self.wants_close(now)
+                    || self.keepalive_due;
                 return None;
             }
         }

@@ -125,7 +125,7 @@ async fn datagrams_per_second() {
         let near = a.datagrams(DatagramBinding::of(style, 0)).expect("free");
         let far = b.datagrams(DatagramBinding::of(style, 5)).expect("free");
         send_until_there(&near, &far, b"warm").await;
-        let start = std::time::Instant::now();
+        let start = tokio::time::Instant::now();
         let sender = async {
             let mut sent = 0u64;
             while start.elapsed() < Duration::from_secs(5) {
@@ -139,7 +139,7 @@ async fn datagrams_per_second() {
             while let Ok(datagram) = tokio::time::timeout(Duration::from_secs(2), far.recv()).await {
                 datagram.expect("open");
                 got += 1;
-                last = std::time::Instant::now();
+                last = tokio::time::Instant::now();
             }
             (got, last)
         };

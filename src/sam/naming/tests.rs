@@ -20,7 +20,7 @@ fn every_kind_of_name_is_told_apart() {
     );
     assert_eq!(Name::parse(&b32), Name::Hash(known.hash()));
     assert_eq!(Name::parse(&b32.to_uppercase()), Name::Hash(known.hash()));
-    let hash = crate::wire::b64::encode(&known.hash().0);
+    let hash = b64::encode(&known.hash().0);
     assert_eq!(Name::parse(&hash), Name::Hash(known.hash()));
     assert!(matches!(Name::parse(&hash.replace('=', "+")), Name::Malformed(_)));
     assert!(matches!(Name::parse(&format!("!{}", &hash[1..])), Name::Malformed(_)));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 use super::world::*;
 use crate::base::Rng;
-use crate::stream::{CloseReason, Config, StreamId};
+use crate::stream::{CloseReason, Config, ConnectOptions, StreamId, Table};
 use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -262,4 +262,20 @@ fn a_stream_to_oneself_works() {
     w.proven = false;
     assert!(w.run(LONG, |w| w.sides[0].table.is_empty()));
     assert!(w.sides[0].apps.values().any(|a| a.received == noise(1, 50_000)));
+}
+
+#[test]
+fn calls_that_found_no_room_go_out_when_there_is_room() {
+    let mut w = World::new(77, Path::clean(20));
+    let to = w.hash(1);
+    let table = &mut w.sides[0].table;
+    table.set_inflight_limit(w.now, to, 4);
+    for port in 0..10 {
+        let ports = crate::wire::i2cp_gzip::Ports { from: port, to: 0 };
+        assert!(table.connect(w.now, to, ports, ConnectOptions::default()).is_some());
+    }
+    let sent = |table: &mut Table| std::iter::from_fn(|| table.poll_packet(w.now)).count();
+    assert_eq!(sent(table), 4);
+    table.set_inflight_limit(w.now, to, 24);
+    assert_eq!(sent(table), 6);
 }
