@@ -113,7 +113,8 @@ pub(super) struct BridgeState {
     pub(super) sockets: u64,
     /// Destinations of sessions whose client has gone.
     pub(super) parked: Vec<DestHash>,
-    pub(super) datagrams_dropped: u64,
+    /// What came by UDP and was dropped, by reason.
+    pub(super) datagrams_dropped: [(&'static str, u64); 6],
 }
 
 /// The state of the bridge and the router. Nothing in it is secret, but no client program should ever meet it.
@@ -138,8 +139,13 @@ pub(super) fn status(
         "\nbridge: {} connections, {} sessions, {} UDP datagrams dropped",
         bridge.sockets,
         sessions.len(),
-        bridge.datagrams_dropped
+        bridge.datagrams_dropped.iter().map(|(_, count)| count).sum::<u64>()
     );
+    let reasons = bridge.datagrams_dropped.iter().filter(|(_, count)| *count > 0);
+    let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{count} {reason}")).collect();
+    if !reasons.is_empty() {
+        let _ = write!(body, ": {}", reasons.join(", "));
+    }
     for (entry, details) in sessions {
         let _ = write!(body, "\n{}", session_line(entry));
         for line in details {

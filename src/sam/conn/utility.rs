@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Conn, Flow};
 use crate::sam::backend::Failure;
+use crate::sam::datagram;
 use crate::sam::help;
 use crate::sam::keys;
 use crate::sam::naming::Name;
@@ -164,19 +165,10 @@ impl Conn {
             };
             sessions.push((entry, details));
         }
-        let counters = &shared.metrics;
-        let dropped = [
-            &counters.udp_dropped_malformed,
-            &counters.udp_dropped_session,
-            &counters.udp_dropped_foreign,
-            &counters.udp_dropped_destination,
-            &counters.udp_dropped_size,
-            &counters.udp_dropped_full,
-        ];
         let bridge = help::BridgeState {
             sockets: shared.metrics.sockets_open.get(),
             parked: shared.registry.parked(),
-            datagrams_dropped: dropped.into_iter().map(crate::base::Counter::get).sum(),
+            datagrams_dropped: datagram::drops(&shared.metrics),
         };
         help::status(&shared.backend.status(), &sessions, &bridge)
     }

@@ -15,7 +15,7 @@ pub(super) use deliver::{Delivery, Outlet};
 pub use header::SendOptions;
 pub(super) use header::{Defaults, Refused, compose};
 pub(super) use host::{HOST_LOOKUPS_MAX, target};
-pub(super) use udp::run;
+pub(super) use udp::{drops, run};
 
 #[cfg(test)]
 mod tests;

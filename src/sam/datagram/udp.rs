@@ -20,7 +20,7 @@ use super::header::{FromClient, Refused, SendOptions, compose};
 use super::host::same;
 use crate::sam::backend::{Peer, SamDatagrams};
 use crate::sam::registry::Entry;
-use crate::sam::server::Shared;
+use crate::sam::server::{SamMetrics, Shared};
 use crate::wire::BlindedName;
 
 /// Largest datagram of UDP.
@@ -172,6 +172,18 @@ impl Loss {
             Self::NoRoom => metrics.udp_dropped_full.inc(),
         }
     }
+}
+
+/// How many were dropped, by reason, for people who wonder where theirs are.
+pub(in crate::sam) fn drops(metrics: &SamMetrics) -> [(&'static str, u64); 6] {
+    [
+        ("without a good first line", metrics.udp_dropped_malformed.get()),
+        ("for no session of datagrams", metrics.udp_dropped_session.get()),
+        ("from another address than the client of their session", metrics.udp_dropped_foreign.get()),
+        ("to no destination or known name", metrics.udp_dropped_destination.get()),
+        ("empty or too large", metrics.udp_dropped_size.get()),
+        ("beyond the room of their session", metrics.udp_dropped_full.get()),
+    ]
 }
 
 /// Sends the datagrams that go to names, so that a slow disk or network never delays the others.

@@ -264,6 +264,10 @@ async fn help_tells_of_parts_and_datagrams() {
     let (mut p, _) = bridge.open("3.3", "PRIMARY", "p", "").await;
     assert!(p.add("STYLE=STREAM ID=s").await.starts_with(OK));
     assert!(p.add("STYLE=RAW ID=r PORT=9000").await.starts_with(OK));
+    let udp = Udp::open().await;
+    udp.send(&bridge, "3.3 p ME\nx").await;
+    udp.send(&bridge, "hello").await;
+    until(|| bridge.server.metrics().udp_dropped_malformed.get() == 1).await;
     let mut page = vec![p.ask("HELP STATUS").await];
     while page.last().is_some_and(|line| line != "# end") {
         page.push(p.line().await);
@@ -273,6 +277,7 @@ async fn help_tells_of_parts_and_datagrams() {
         "# subsession r RAW of p age 0 s, 0 pending accepts, datagrams 0 out 0 in, dropped 0 out 0 in",
         "# subsession s STREAM of p age 0 s, 0 pending accepts",
         "# session p PRIMARY ",
+        " 2 UDP datagrams dropped: 1 without a good first line, 1 for no session of datagrams\n",
     ] {
         assert!(page.contains(line), "{page}");
     }
