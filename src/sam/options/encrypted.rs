@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Options of encrypted lease sets: how ours is published, and what opens those of others.
 //!
-//! Unlike other options of the router these are refused when they cannot be read: who asks for a lease set that only
-//! some can open must not get one that all can. Spec: I2CP "Client Options", proposal 123.
+//! Unlike other options of the router those for our own are refused when they cannot be read: who asks for a lease set
+//! that only some can open must not get one that all can. Without a readable key or secret those of others stay closed,
+//! which is said when they are asked for. Spec: I2CP "Client Options", proposal 123.
 
 use std::fmt;
 
@@ -47,18 +48,16 @@ impl EncryptedOptions {
             Some("7") => return Err("i2cp.leaseSetType=7 (meta lease sets) is not supported".to_owned()),
             _ => None,
         };
-        let secret = match params.filled("i2cp.leaseSetSecret") {
-            None => Zeroizing::default(),
-            Some(text) => b64::decode(text)
-                .map(Zeroizing::new)
-                .filter(|bytes| bytes.len() <= SECRET_MAX)
-                .ok_or_else(|| format!("i2cp.leaseSetSecret must be base64 of at most {SECRET_MAX} bytes"))?,
-        };
-        let client_key = match params.filled("i2cp.leaseSetPrivKey") {
-            None => None,
-            Some(text) => Some(key(text).ok_or("i2cp.leaseSetPrivKey must be base64 of 32 bytes")?),
-        };
-        Ok(Self { publish, secret, client_key })
+        let given = params.filled("i2cp.leaseSetSecret");
+        let secret = given
+            .and_then(b64::decode)
+            .map(Zeroizing::new)
+            .filter(|bytes| !bytes.is_empty() && bytes.len() <= SECRET_MAX);
+        if publish.is_some() && given.is_some() && secret.is_none() {
+            return Err(format!("i2cp.leaseSetSecret must be base64 of 1 to {SECRET_MAX} bytes"));
+        }
+        let client_key = params.filled("i2cp.leaseSetPrivKey").and_then(key);
+        Ok(Self { publish, secret: secret.unwrap_or_default(), client_key })
     }
 }
 

@@ -44,8 +44,7 @@ fn what_cannot_be_read_is_refused_so_that_nothing_is_open_by_mistake() {
         "i2cp.leaseSetType=5 i2cp.leaseSetAuthType=1",
         "i2cp.leaseSetType=5 i2cp.leaseSetAuthType=2 i2cp.leaseSetClient.dh.0=a:b",
         "i2cp.leaseSetType=5 i2cp.leaseSetAuthType=2 i2cp.leaseSetClient.psk.0=name:AAAA",
-        "i2cp.leaseSetSecret=a+b",
-        "i2cp.leaseSetPrivKey=AAAA",
+        "i2cp.leaseSetType=5 i2cp.leaseSetSecret=a+b",
     ] {
         assert!(read(bad).is_err(), "{bad}");
     }
@@ -53,4 +52,10 @@ fn what_cannot_be_read_is_refused_so_that_nothing_is_open_by_mistake() {
         .map(|n| format!(" i2cp.leaseSetClient.psk.{n}=a:{}", b64::encode(&[1; 32])))
         .collect();
     assert!(read(&format!("i2cp.leaseSetType=5 i2cp.leaseSetAuthType=2{many}")).is_err());
+}
+
+#[test]
+fn what_opens_those_of_others_is_left_out_when_it_cannot_be_read() {
+    let read = read("i2cp.leaseSetSecret=a+b i2cp.leaseSetPrivKey=AAAA").expect("no error");
+    assert_eq!(read, EncryptedOptions::default());
 }
