@@ -10,6 +10,7 @@ import rules_naming
 import rules_utility
 import rules_session
 import rules_keys
+import rules_encrypted
 import rules_life
 import rules_stream
 import rules_stream_data
