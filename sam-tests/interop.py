@@ -293,14 +293,15 @@ def _first_datagram(source, sink, size):
 def _datagram_test(style, client, server):
     def test(w):
         near, far = w.session((client, style)), w.session((server, style))
-        for size in (1, 1000, 10_000, 30_000):
+        # i2pd 2.45.1 has 8 KiB for a datagram on the control socket.
+        for size in (1, 1000, 6000):
             _first_datagram(near, far, size)
         there = _datagrams(near, far)
         _first_datagram(far, near, 100)
         back = _datagrams(far, near)
         if min(there, back) < COUNT * 0.97:
             raise SamError(f"of {COUNT} datagrams {there} arrived there and {back} back")
-        return f"1 to 30,000 bytes; of {COUNT} of 1 KiB {there} arrived there and {back} back"
+        return f"1 to 6,000 bytes; of {COUNT} of 1 KiB {there} arrived there and {back} back"
     test.__name__ = f"{style.lower()}_{client}_to_{server}"
     return test
 

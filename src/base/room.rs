@@ -35,6 +35,12 @@ impl Room {
         Some(Share { _permit: permit })
     }
 
+    /// How much is taken, in percent.
+    pub fn filled_percent(&self) -> u32 {
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        100 - u32::try_from(u64::from(free) * 100 / u64::from(self.size.max(1))).unwrap_or(100).min(100)
+    }
+
     fn part(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.size)
     }

@@ -62,6 +62,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// How full the program's queue is.
+    pub(crate) fn filled_percent(&self) -> u32 {
+        self.room.filled_percent()
+    }
+
     /// Hands a datagram to the program; false if there is no room for it.
     pub(crate) fn deliver(&self, datagram: Datagram) -> bool {
         let Some(share) = self.room.try_take(datagram.payload.len() + ITEM_COST) else { return false };

@@ -46,6 +46,11 @@ pub enum Allowance {
 }
 
 impl Sessions {
+    /// Holds acknowledgements of messages with datagrams back for so long from now on, beyond the usual 10 ms.
+    pub const fn hold_datagram_acks(&mut self, delay: Duration) {
+        self.datagram_ack_hold = delay;
+    }
+
     /// How much may be sent to `to` now.
     pub fn datagram_allowance(&self, now: Now, to: &Remote) -> Allowance {
         let at = |at: Mono, bytes| {

@@ -103,7 +103,8 @@ impl Sessions {
                 peer.acks.remove(0);
             }
             peer.acks.push(Ack { set: at.number, index: at.index });
-            let wait = if parsed.cloves.iter().any(is_datagram) { ANSWER_ACK_DATAGRAM } else { ANSWER_ACK };
+            let datagrams = parsed.cloves.iter().any(is_datagram);
+            let wait = if datagrams { ANSWER_ACK_DATAGRAM + self.datagram_ack_hold } else { ANSWER_ACK };
             peer.due_by(now.mono + wait);
         }
         for ack in &parsed.acks {

@@ -30,6 +30,10 @@ const SIMULTANEOUS: Duration = Duration::from_secs(3);
 const FLIGHT_MAX: Duration = Duration::from_secs(5);
 /// A remote that has acknowledged and stops is complained of after this, and as often.
 const COMPLAINTS: Duration = Duration::from_secs(3);
+/// i2pd takes one New Session in so long for its session.
+const ANSWERED_FOR: Duration = Duration::from_secs(119);
+/// Those sent in so long from then on may be the one.
+const EARLY: Duration = Duration::from_millis(2500);
 /// Granularity of the above.
 const CHECKPOINT: Duration = Duration::from_millis(500);
 const CHECKPOINTS_MAX: usize = 16;
@@ -54,6 +58,8 @@ pub(super) struct Ours {
     pub(super) lease_set: Option<u32>,
     /// Ephemerals of the replies so far.
     pub(super) seen: Vec<X25519Public>,
+    /// One of the first for two minutes.
+    pub(super) early: bool,
 }
 
 /// A New Session that we received.
@@ -349,6 +355,8 @@ pub(super) struct Peer {
     /// A lease set in the session proved `hash`.
     pub(super) proven: bool,
     pub(super) ours: VecDeque<Ours>,
+    /// When the present two minutes of New Sessions began.
+    pub(super) ours_since: Option<Mono>,
     pub(super) theirs: VecDeque<Theirs>,
     /// A New Session of theirs is younger than any sign of an established session.
     pub(super) answering: bool,
@@ -383,6 +391,7 @@ impl Peer {
             hash: None,
             proven: false,
             ours: VecDeque::new(),
+            ours_since: None,
             theirs: VecDeque::new(),
             answering: false,
             outbound: None,
@@ -423,6 +432,24 @@ impl Peer {
         } else {
             State::AwaitingReply
         }
+    }
+
+    /// Whether a New Session sent now is one of the first for two minutes. i2pd answers to one of those, whatever came
+    /// behind it (`CanBeRestarted`), so they are kept for longer than others.
+    pub(super) fn is_early(&mut self, now: Mono) -> bool {
+        if self.ours_since.is_none_or(|since| now.since(since) >= ANSWERED_FOR) {
+            self.ours_since = Some(now);
+        }
+        self.ours_since.is_some_and(|since| now.since(since) < EARLY)
+    }
+
+    /// Takes the New Session out that is least likely to be answered, if there are more than `max` of them.
+    pub(super) fn surplus(&mut self, max: usize) -> Option<Ours> {
+        if self.ours.len() <= max {
+            return None;
+        }
+        let late = self.ours.iter().position(|o| !o.early).filter(|at| at + 1 < self.ours.len());
+        self.ours.remove(late.unwrap_or(0))
     }
 
     /// Brings [`Self::due`] forward to `at`.

@@ -256,7 +256,9 @@ impl Sessions {
         write_len(&mut message);
         let replies = Window::replies(window, now.mono, initiator.reply_tags(), &mut self.tags);
         self.sets.insert(window, ReceiveSet { peer: id, role: Role::Replies(ours_id), window: replies });
+        let early = peer.is_early(now.mono);
         peer.ours.push_back(Ours {
+            early,
             id: ours_id,
             initiator,
             replies: window,
@@ -271,8 +273,7 @@ impl Sessions {
         if peer.attempts == ATTEMPTS_MAX {
             self.actions.push_back(Action::Unanswered { to });
         }
-        let dropped =
-            if peer.ours.len() > self.limits.pending_per_remote { peer.ours.pop_front() } else { None };
+        let dropped = peer.surplus(self.limits.pending_per_remote);
         if let Some(old) = dropped {
             self.close_set(old.replies);
         }

@@ -71,6 +71,8 @@ pub struct Sessions {
     pub(super) timers: TimerQueue<PeerId>,
     pub(super) actions: VecDeque<Action>,
     pub(super) next_sweep: Mono,
+    /// For the sake of programs that are slow to take datagrams.
+    pub(super) datagram_ack_hold: Duration,
     last_id: u32,
 }
 
@@ -92,6 +94,7 @@ impl Sessions {
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
             next_sweep: Mono::default(),
+            datagram_ack_hold: Duration::ZERO,
             last_id: 0,
             rng,
             limits,

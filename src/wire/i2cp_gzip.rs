@@ -29,6 +29,9 @@ const BLOCK_MAX: usize = 65_535;
 const STORED_DATA_AT: usize = 15;
 /// i2pd refuses shorter members; an empty stored payload is exactly this long.
 const MEMBER_MIN: usize = 23;
+/// The shortest that can be: header, an empty deflate stream, trailer. i2pd compresses datagrams of a few bytes to less
+/// than it takes itself.
+const READ_MIN: usize = 20;
 const MAGIC: [u8; 4] = [0x1f, 0x8b, 0x08, 0x00];
 
 /// Who speaks to whom inside a pair of destinations.
@@ -183,7 +186,7 @@ impl Prefix {
 
 /// Opens a wrapper whose payload is at most `max` bytes.
 pub fn decode(bytes: &[u8], max: usize) -> Result<Unwrapped<'_>, DecodeError> {
-    if bytes.len() < MEMBER_MIN {
+    if bytes.len() < READ_MIN {
         return Err(DecodeError::Short);
     }
     let mut r = Reader::new(bytes);

@@ -92,3 +92,14 @@ fn a_compressed_beginning_opens_to_the_same_payload() {
     let small = Prefix::new(&shrinks).wrap(PROTOCOL_DATAGRAM1, ports, &[&[1; 100]]);
     assert!(small.len() < 200, "{}", small.len());
 }
+
+#[test]
+fn a_single_compressed_byte_is_read() {
+    // What zlib makes of "a", as i2pd sends it: 21 bytes.
+    let mut member = vec![0x1f, 0x8b, 8, 0, 0, 1, 0, 2, 2, PROTOCOL_RAW, 0x4b, 0x04, 0x00];
+    member.extend_from_slice(&crc32fast::hash(b"a").to_le_bytes());
+    member.extend_from_slice(&1u32.to_le_bytes());
+    assert_eq!(member.len(), 21);
+    let opened = decode(&member, 100).expect("opens");
+    assert_eq!((opened.data.as_ref(), opened.ports), (&b"a"[..], Ports { from: 1, to: 2 }));
+}

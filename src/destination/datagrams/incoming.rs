@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::DatagramMetrics;
 use super::replays::Replays;
@@ -36,11 +37,13 @@ pub(crate) struct Incoming {
     local: DestHash,
     bindings: Arc<Bindings>,
     replays: Replays,
+    /// How full the queue of the last datagram was.
+    filled_percent: u32,
 }
 
 impl Incoming {
     pub(crate) fn new(local: DestHash, rng: &mut Rng) -> Self {
-        Self { local, bindings: Arc::default(), replays: Replays::new(rng) }
+        Self { local, bindings: Arc::default(), replays: Replays::new(rng), filled_percent: 0 }
     }
 
     pub(crate) fn set_bindings(&mut self, bindings: Arc<Bindings>) {
@@ -64,6 +67,7 @@ impl Incoming {
         let dropped = match self.read(now, session, bound.style, unwrapped.data) {
             Ok((from, payload)) => {
                 let datagram = Datagram { from, from_port: ports.from, to_port: ports.to, protocol, payload };
+                self.filled_percent = bound.filled_percent();
                 if bound.deliver(datagram) {
                     metrics.datagrams_in.inc();
                     return;
@@ -74,6 +78,15 @@ impl Incoming {
         };
         dropped.inc();
         bound.counts.receive_dropped.inc();
+    }
+
+    /// How long acknowledgements should be held back for the sake of programs that are slow to take what came: the
+    /// acknowledgements set the pace of a sender that goes by them, as ours does.
+    pub(crate) fn ack_delay(&self) -> Duration {
+        match self.filled_percent {
+            0..10 => Duration::ZERO,
+            filled => Duration::from_millis(u64::from(filled) * 3),
+        }
     }
 
     fn read(

@@ -53,7 +53,10 @@ impl Engine {
     /// A payload of another protocol than streaming.
     pub(super) fn datagram(&mut self, now: Now, session: Option<DestHash>, unwrapped: Unwrapped<'_>) {
         match &mut self.datagrams {
-            Some(all) => all.incoming.handle(now, session, unwrapped, &all.metrics),
+            Some(all) => {
+                all.incoming.handle(now, session, unwrapped, &all.metrics);
+                self.sessions.hold_datagram_acks(all.incoming.ack_delay());
+            }
             None => self.metrics.protocol_dropped.inc(),
         }
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+mod datagrams;
 mod hostile;
 mod pair;
 mod speed;
