@@ -8,10 +8,13 @@ libtorrent 2.1 as a third peer, all over our routers.
 The packages are fetched by apt into target/debian and unpacked there, with the libraries that they need. Nothing is
 installed on the machine, and no rights are needed but those of a user.
 """
+import errno
 import json
 import os
 import pathlib
+import random
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -86,6 +89,22 @@ def command(root):
         {"QT_PLUGIN_PATH": ":".join(str(root / "usr/lib" / triplet / qt / "plugins") for qt in ("qt6", "qt5"))}
 
 
+def quiet_port():
+    """A port for both TCP and UDP on loopback that the system gives nobody by itself in the meantime."""
+    while True:
+        port = random.randrange(15000, 30000)
+        try:
+            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    with socket.socket(family, kind) as s:
+                        s.bind((host, port))
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                return port  # no IPv6 here
+            continue
+        return port
+
+
 # --- one running program ----------------------------------------------------------------------------------------------
 
 class Program:
@@ -99,10 +118,12 @@ class Program:
         settings = folder / "profile/qBittorrent/config/qBittorrent.conf"
         settings.parent.mkdir(parents=True)
         [self.port] = free_ports(1)
+        # It must listen on loopback: of peers that come by SAM it takes only those on an address that it listens on.
+        listen = quiet_port()
         settings.write_text("[LegalNotice]\nAccepted=true\n[Preferences]\nWebUI\\Address=127.0.0.1\n"
                             f"WebUI\\Port={self.port}\nWebUI\\LocalHostAuth=false\nGeneral\\Locale=en\n"
                             "[BitTorrent]\nSession\\Interface=lo\nSession\\InterfaceName=lo\nSession\\DHTEnabled=false\n"
-                            "Session\\LSDEnabled=false\n[Network]\nPortForwardingEnabled=false\n")
+                            f"Session\\LSDEnabled=false\nSession\\Port={listen}\n[Network]\nPortForwardingEnabled=false\n")
         words, more = command(root)
         with open(folder / "log", "wb") as log:
             self.process = subprocess.Popen(words + [f"--profile={folder / 'profile'}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
