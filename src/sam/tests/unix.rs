@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
-use super::client::until;
+use super::client::{Udp, until};
 use super::stand_in::{Network, StandIn};
 use crate::base::Tasks;
 use crate::sam::{SamConfig, SamError, SamServer, UnixSocket};
@@ -212,4 +212,41 @@ async fn ask_as(tasks: &Tasks, uid: u32, path: &std::path::Path) -> String {
     command.args(["-c", script]).arg(path).uid(uid).gid(uid);
     let output = tasks.blocking("client", move || command.output().unwrap()).await.unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn datagrams_go_by_udp_beside_the_socket_and_over_it() {
+    let scratch = Scratch::new();
+    let unix = Some(UnixSocket { path: scratch.socket(), users: Vec::new() });
+    let udp = Some("127.0.0.1:0".parse().unwrap());
+    let config = SamConfig { address: None, udp, unix, ..SamConfig::default() };
+    let tasks = Tasks::new();
+    let server = SamServer::start(config, StandIn::new(&Network::default(), 1), &tasks).await.unwrap();
+    let mine = Udp::open().await;
+    let mut by_udp = Client::hello(&scratch.socket()).await;
+    let create = |style: &str, rest: String| {
+        format!("SESSION CREATE STYLE={style} ID={style} DESTINATION=TRANSIENT {rest}")
+    };
+    let reply = by_udp.ask(&create("RAW", format!("PORT={}", mine.port()))).await;
+    assert!(reply.starts_with("SESSION STATUS RESULT=OK"), "{reply}");
+    mine.0.send_to(b"3.3 RAW ME\nto me", server.udp_address().unwrap()).await.unwrap();
+    assert_eq!(mine.text().await, "to me");
+    let mut over_it = Client::hello(&scratch.socket()).await;
+    let reply = over_it.ask(&create("DATAGRAM3", String::new())).await;
+    assert!(reply.starts_with("SESSION STATUS RESULT=OK"), "{reply}");
+    let line = over_it.ask("DATAGRAM SEND DESTINATION=ME SIZE=6\nhello").await;
+    assert!(line.starts_with("DATAGRAM RECEIVED DESTINATION="), "{line}");
+    assert_eq!(over_it.line().await, "hello");
+    stop(tasks).await;
+}
+
+#[tokio::test]
+async fn without_a_datagram_port_a_udp_port_cannot_be_served() {
+    let scratch = Scratch::new();
+    let (_server, tasks) = start(scratch.socket(), Vec::new()).await.unwrap();
+    let mut client = Client::hello(&scratch.socket()).await;
+    let reply = client.ask("SESSION CREATE STYLE=RAW ID=r DESTINATION=TRANSIENT PORT=9000").await;
+    let why = "the datagram port of this bridge is not open, so PORT cannot be served";
+    assert_eq!(reply, format!("SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"{why}\""));
+    stop(tasks).await;
 }
