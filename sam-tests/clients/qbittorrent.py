@@ -261,9 +261,9 @@ def with_i2p(net, size=64 * MIB, hops=3, limit=300):
                 time.sleep(0.25)
             words = _words(programs, peer, size, hashes, tracker)
             # While the tracker is there to hear it: otherwise each waits long for it.
+            swarm.farewell([peer], tracker)
             for program in programs:
                 program.close()
-            peer.leave()
             return words
     finally:
         if peer:

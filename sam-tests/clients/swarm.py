@@ -80,7 +80,7 @@ class Peer:
 
     def __init__(self, lt, name, sam, info, folder, hops, seeding, quantity=3):
         self.lt, self.name, self.folder, self.seeding = lt, name, folder, seeding
-        self.trouble, self.answers = [], 0
+        self.trouble = []
         self.session = lt.session(settings(lt, sam, hops, quantity))
         params = lt.add_torrent_params()
         params.ti, params.save_path = info, str(folder)
@@ -107,7 +107,6 @@ class Peer:
                 self.again = now + 0.1
             elif isinstance(alert, lt.tracker_reply_alert):
                 self.announced = self.announced or now
-                self.answers += 1
             if isinstance(alert, (lt.i2p_alert, lt.tracker_error_alert, lt.torrent_error_alert, lt.file_error_alert,
                                   lt.hash_failed_alert, lt.listen_failed_alert)):
                 self.trouble.append(f"{now - self.start:.1f} s {alert.what()}: {alert.message()}")
@@ -128,15 +127,19 @@ class Peer:
     def said(self):
         return "; ".join(self.trouble[-5:]) or "nothing"
 
-    def leave(self):
-        """Tells the tracker, while there is one; without that libtorrent waits long for it when it ends."""
-        seen = self.answers
-        self.session.pause()
-        until(lambda: self.poll() and self.answers > seen, 30, f"the tracker answers the farewell of {self.name}")
-
     def close(self):
         # The binding ends a session, and waits for that, when its last reference goes.
         self.handle = self.session = None
+
+
+def farewell(peers, tracker):
+    """Peers tell the tracker that they leave, while there is one: without that libtorrent waits long when it ends."""
+    def gone():
+        return {me for _, me, event, _ in list(tracker.announces) if event == "stopped"}
+    before = gone()
+    for peer in peers:
+        peer.session.pause()
+    until(lambda: [peer.poll() for peer in peers] and len(gone() - before) >= len(peers), 30, "every peer tells the tracker that it leaves")
 
 
 def check(peer, hashes):
@@ -182,11 +185,7 @@ def swarm(net, size, hops, leechers=2, limit=300):
             if len(members) != len(peers):
                 raise AssertionError(f"the tracker saw {len(members)} destinations, not {len(peers)}")
             words = _words(peers, size, cpu, net, tracker)
-            for peer in peers:
-                peer.leave()
-            stopped = {me for _, me, event, _ in tracker.announces if event == "stopped"}
-            if len(stopped) != len(peers):
-                raise AssertionError(f"{len(stopped)} of {len(peers)} peers told the tracker that they leave")
+            farewell(peers, tracker)
             return words
     finally:
         for peer in peers:
