@@ -26,7 +26,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: lint doc unit clients-quick clients-python interop ## everything: lints, documents, tests, those against other routers too
+test: lint doc unit sam-check clients-quick clients-python interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	$(CARGO) test --locked

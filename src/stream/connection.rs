@@ -36,6 +36,8 @@ const RESENDS_AFTER_CLOSE: u32 = 4;
 const RESENDS_OF_QUESTION: u32 = 7;
 /// Bytes thrown away after our close before the peer is told.
 const DISCARD_MAX: u64 = 64 * 1024;
+/// A peer that still sends so long after all of ours arrived is told as well, however little it is.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -295,7 +297,10 @@ impl Connection {
         }
         if self.close_acked && self.recv.is_closed() {
             self.end(CloseReason::Graceful, events);
-        } else if self.closed && self.discarded > DISCARD_MAX {
+        } else if self.closed
+            && (self.discarded > DISCARD_MAX
+                || self.discarded > 0 && self.close_acked && self.shut_at + DISCARD_TIME <= now)
+        {
             self.reset_due = true;
             self.end(CloseReason::ResetLocally, events);
         } else if self.send.is_exhausted() {

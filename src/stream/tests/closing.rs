@@ -218,6 +218,20 @@ fn a_closed_peer_that_goes_on_is_told() {
 }
 
 #[test]
+fn a_closed_peer_that_says_little_now_and_then_is_told_too() {
+    let (mut w, id, other) = open(32, Path::clean(20));
+    let now = w.now;
+    w.sides[1].table.close(now, other);
+    w.app(1, other).gone = true;
+    for _ in 0..5 {
+        w.app(0, id).outgoing.extend_from_slice(b"x");
+        w.run_for(Duration::from_secs(4));
+    }
+    assert!(w.run(Duration::from_secs(5), |w| w.sides[0].apps[&id].closed.is_some()));
+    assert!(w.kinds.contains_key(&(1, "reset")));
+}
+
+#[test]
 fn ten_thousand_streams_leave_no_trace() {
     let mut w =
         World::with(15, Path::clean(1), Config { syn_per_peer: (100_000, 100_000), ..Config::default() });
