@@ -9,7 +9,7 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python
+.PHONY: help build demo run devnet test unit lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: lint doc unit sam-check clients-quick clients-python interop ## everything: lints, documents, tests, those against other routers too
+test: lint doc unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	$(CARGO) test --locked
@@ -45,7 +45,7 @@ interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
 
 # Everything that talks SAM and is not our own router.
-clients: clients-third clients-python ## all tests of SAM clients: other people's and our own
+clients: clients-third clients-python clients-go ## all tests of SAM clients: other people's and our own
 
 clients-third: build ## BitTorrent and Python clients of others, in a private network (ARGS="--only WORD")
 	sam-tests/clients/run.sh third.py $(ARGS)
@@ -55,6 +55,9 @@ clients-quick: build ## the quick ones among clients-third
 
 clients-python: build ## our Python client and the tools, in a private network (ARGS="-k WORD")
 	python3 clients/python/tests/run.py $(SAMOVAR) $(ARGS)
+
+clients-go: build ## our Go client, and Go clients of others, in a private network (ARGS="-run WORD -v")
+	sam-tests/clients/go_clients.py $(ARGS)
 
 sam-check: $(if $(SAM),,build) ## the SAM conformance kit: against SAM=host:port [SAM2=host:port], or against our own devnet (ARGS="--only WORD")
 ifdef SAM

@@ -1,0 +1,3 @@
+module samovar.example/sam
+
+go 1.22
