@@ -18,6 +18,13 @@ def dest_line(conn, line=DEST):
     return text
 
 
+def seven(conn, line):
+    """DEST GENERATE, however it is written, gives a key of type 7: the option was understood."""
+    kind = keys.signature_type(keys.unb64(Reply(dest_line(conn, line))["PUB"]))
+    if kind != 7:
+        raise Fail(f"expected a key of type 7, got type {kind}")
+
+
 def error_line(conn, domain):
     """Expects `<DOMAIN> STATUS|REPLY RESULT=I2P_ERROR MESSAGE=..`."""
     reply = Reply(conn.line())
@@ -137,7 +144,7 @@ def _(t):
 def _(t):
     """Java takes lines of 8192 bytes; keys, options and quoted texts may fill them."""
     c = t.hello()
-    dest_line(c, DEST + " X=" + "y" * 8000)
+    seven(c, DEST + " X=" + "y" * 8000)
 
 
 def _endless(t, c, domain):
@@ -190,7 +197,7 @@ def _(t):
     """libsam3 writes two blanks where an option is empty, also between the first two words' ends."""
     c = t.open()
     c.want(f"HELLO  VERSION  MIN=3.1   MAX=3.1{t.auth}", "OK")
-    dest_line(c, "DEST  GENERATE  SIGNATURE_TYPE=7")
+    seven(c, "DEST  GENERATE  SIGNATURE_TYPE=7")
 
 
 @rule("line.trailing-blank", "T5")
@@ -198,7 +205,7 @@ def _(t):
     """i2plib, yosemite and the Go libraries end lines with a blank."""
     c = t.open()
     c.want(HELLO + t.auth + " ", "OK")
-    dest_line(c, DEST + "  ")
+    seven(c, DEST + "  ")
 
 
 @rule("line.leading-blank", "T5", SHOULD)
@@ -206,7 +213,7 @@ def _(t):
     """A line pasted into telnet often begins with blanks."""
     c = t.open()
     c.want("  " + HELLO + t.auth, "OK")
-    dest_line(c, " \t" + DEST)
+    seven(c, " \t" + DEST)
 
 
 @rule("line.tab", "T5")
@@ -214,7 +221,7 @@ def _(t):
     """Tabs separate words as blanks do."""
     c = t.open()
     c.want(HELLO.replace(" ", "\t") + t.auth, "OK")
-    dest_line(c, "DEST\tGENERATE\t SIGNATURE_TYPE=7\t")
+    seven(c, "DEST\tGENERATE\t SIGNATURE_TYPE=7\t")
 
 
 @rule("line.crlf", "T2")
@@ -224,7 +231,8 @@ def _(t):
     c.raw(HELLO + t.auth + "\r\n")
     c.check(Reply(c.line()), "OK")
     c.raw(DEST + "\r\n")
-    dest_line(c, None)
+    if keys.signature_type(keys.unb64(Reply(dest_line(c, None))["PUB"])) != 7:
+        raise Fail("expected a key of type 7")
 
 
 @rule("line.case-words", "T6", SHOULD)
@@ -232,7 +240,7 @@ def _(t):
     """Java takes the two words of a command in any case, and people type them in lower case."""
     c = t.open()
     c.want("hello version MIN=3.1 MAX=3.1" + t.auth, "OK")
-    dest_line(c, "Dest generate SIGNATURE_TYPE=7")
+    seven(c, "Dest generate SIGNATURE_TYPE=7")
 
 
 @rule("line.case-keys", "T6")
@@ -258,22 +266,22 @@ def _(t):
     """Values may stand in quotes; Java clients quote freely."""
     c = t.open()
     c.want(f'HELLO VERSION MIN="3.1" MAX="3.1"{t.auth}', "OK")
-    dest_line(c, 'DEST GENERATE SIGNATURE_TYPE="7"')
+    seven(c, 'DEST GENERATE SIGNATURE_TYPE="7"')
 
 
 @rule("line.quoted-blank", "T7")
 def _(t):
     """Blanks and = inside quotes belong to the value; taken apart they become other keys."""
     c = t.hello()
-    dest_line(c, 'DEST GENERATE X="a b SIGNATURE_TYPE=99 c" SIGNATURE_TYPE=7')
+    seven(c, 'DEST GENERATE X="a b SIGNATURE_TYPE=99 c" SIGNATURE_TYPE=7')
 
 
 @rule("line.escape", "T7")
 def _(t):
     r"""`\x` means x, inside quotes and outside, so that a password may hold a quote."""
     c = t.hello()
-    dest_line(c, 'DEST GENERATE SIGNATURE_TYPE=\\7')
-    dest_line(c, 'DEST GENERATE X="a \\" SIGNATURE_TYPE=99 \\\\" SIGNATURE_TYPE="\\7"')
+    seven(c, 'DEST GENERATE SIGNATURE_TYPE=\\7')
+    seven(c, 'DEST GENERATE X="a \\" SIGNATURE_TYPE=99 \\\\" SIGNATURE_TYPE="\\7"')
 
 
 @rule("line.later-equals", "T7")
@@ -328,7 +336,7 @@ def _(t):
     """Keys of later versions, and XD's PORT= on STREAM CONNECT, must not make a command fail."""
     c = t.open()
     c.want(f"HELLO VERSION FOO=bar MIN=3.1 MAX=3.1{t.auth} X.y=1", "OK")
-    dest_line(c, "DEST GENERATE FOO=bar SIGNATURE_TYPE=7 BARE")
+    seven(c, "DEST GENERATE FOO=bar SIGNATURE_TYPE=7 BARE")
 
 
 @rule("line.duplicate-key", "T10")
@@ -359,7 +367,7 @@ def _(t):
 def _(t):
     """Lines are UTF-8; a nickname may have any letters."""
     c = t.hello()
-    dest_line(c, "DEST GENERATE X=\u00e4\u00f6\u4e2d SIGNATURE_TYPE=7")
+    seven(c, "DEST GENERATE X=\u00e4\u00f6\u4e2d SIGNATURE_TYPE=7")
 
 
 @rule("line.bad-utf8", "T11")

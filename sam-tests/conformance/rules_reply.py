@@ -52,6 +52,7 @@ def every(t):
 
 def offend(t, found):
     if found:
+        t.journal("all", ">", "(some command of this run)")
         t.journal("all", "<", found[0])
         more = f" ({len(found)} different replies)" if len(found) > 1 else ""
         raise Fail("this reply breaks it" + more)

@@ -314,10 +314,9 @@ def _type(kind):
     @rule(f"session.type-{kind}", "4", level)
     def _(t):
         """A transient session with this signature type, and a stream to it, which verifies its signatures."""
-        a = t.create(options=f"SIGNATURE_TYPE={kind}")
+        a, b = t.friends(f"SIGNATURE_TYPE={kind}")
         if keys.signature_type(a.bytes) != kind:
             raise Fail(f"expected a destination of type {kind}, got {keys.signature_type(a.bytes)}")
-        b = t.session(t.far)
         t.stream(b, a)
 
 
