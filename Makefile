@@ -43,6 +43,7 @@ fmt: ## format the sources
 
 interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
+	sam-tests/interop.sh interop_keys.py $(ARGS)
 
 # Everything that talks SAM and is not our own router.
 clients: clients-third clients-python clients-go ## all tests of SAM clients: other people's and our own

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Keys of every kind between our routers and i2pd's: signature types, offline keys, encrypted lease sets.
 
-Its tests are part of interop.py. Run by itself it starts a network of its own, of two i2pd floodfills, an i2pd and
-two of ours, and takes the same --only.
+  interop_keys.py [--list] [--keep] [--only WORD]...
+
+The second half of interop.py, with a network of its own (two i2pd floodfills, an i2pd and two of ours): i2pd 2.45.1
+now and then ends when many sessions come and go, and shall not take the other tests with it. Then it is started again
+and the test gets a second attempt. Sessions on i2pd are never closed, for the same reason.
 """
 import argparse
 import base64
@@ -24,6 +27,16 @@ TYPES = {0: "DSA-SHA1", 1: "ECDSA-P256", 2: "ECDSA-P384", 3: "ECDSA-P521", 11: "
 
 def _session(w, router, words="", **more):
     return w.mixed.session(router, 1, check=False, timeout=SESSION_S, words=words, **more)
+
+
+def _close(w, *sessions):
+    """Ends our sessions; those on i2pd stay to the end."""
+    ours = [router.sam for router in w.mixed.ours]
+    for session in sessions:
+        if session.address in ours:
+            session.close()
+        else:
+            w.mixed.silent.append(session)
 
 
 def _open(w, *wanted):
@@ -56,8 +69,7 @@ def signature_types(w):
         # Called by them first: i2pd publishes late now and then, and we learn its lease set from the call.
         _cross(session, ours)
         _cross(ours, session)
-    for session in rest + [ours, theirs]:
-        session.close()
+    _close(w, ours, theirs, *rest)
     return "ours: " + ", ".join(TYPES[t] for t in types) + "; i2pd's: " + ", ".join(TYPES.values())
 
 
@@ -74,8 +86,8 @@ def offline_keys(w):
         _cross(theirs, ours)
         _cross(ours, theirs)
         seen.append(f"type {own}")
-        ours.close()
-    theirs.close()
+        _close(w, ours)
+    _close(w, theirs)
     return f"lease set and packets with a transient key hold for i2pd: {', '.join(seen)}"
 
 
@@ -115,8 +127,7 @@ def _encrypted(w, server_of, client_of):
     for _, auth, tasks in opening:
         server, client = (task.result(4 * SESSION_S) for task in tasks)
         _cross(client, server, els2.b33_of(server.destination, auth=auth), 180)
-        server.close()
-        client.close()
+        _close(w, server, client)
     return "found by name: " + ", ".join(name for name, *_ in opening)
 
 
@@ -140,13 +151,35 @@ class World:
             self.mixed.add_ours(k)
 
 
+def run(test, world):
+    """The outcome of a test, with a second attempt when i2pd has ended under it."""
+    for last in (False, True):
+        try:
+            return "PASS", test(world)
+        except (Late, SamError, OSError) as e:
+            dead = [r for r in world.mixed.i2pds if not r.alive()]
+            if last or not dead:
+                return "FAIL", repr(e)
+            for router in dead:
+                router.start()
+            for router in dead:
+                until(router.up, 120, f"{router.name} has tunnels again")
+            print(f"     {', '.join(r.name for r in dead)} ended during {test.__name__} and was started again", flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--list", action="store_true", help="print the names of the tests")
     p.add_argument("--only", action="append", default=[], help="run the tests whose names contain this")
     p.add_argument("--keep", action="store_true", help="keep the routers' files")
     p.add_argument("--loglevel", default="info", help="of i2pd")
     p.add_argument("--log", default="info,samovar=debug", help="filter of ours")
     a = p.parse_args()
+    tests = [t for t in TESTS if not a.only or any(word in t.__name__ for word in a.only)]
+    if a.list:
+        print("\n".join(t.__name__ for t in tests))
+    if a.list or not tests:
+        return 0
     try:
         testnet.enter_namespace()
     except testnet.Unavailable as e:
@@ -156,17 +189,14 @@ def main():
     try:
         world.mixed.start()
         world.mixed.wait_up()
-        for test in TESTS:
-            if a.only and not any(word in test.__name__ for word in a.only):
-                continue
+        for test in tests:
             start = time.monotonic()
-            try:
-                seen, word = test(world), "PASS"
-            except (Late, SamError, OSError) as e:
-                seen, word, failed = repr(e), "FAIL", failed + 1
+            word, seen = run(test, world)
+            failed += word == "FAIL"
             print(f"{word} {test.__name__} ({time.monotonic() - start:.1f} s): {seen}", flush=True)
     finally:
         world.mixed.close(failed > 0 or a.keep)
+    print(f"{len(tests) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 
 
