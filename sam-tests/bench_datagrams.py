@@ -300,8 +300,9 @@ def _measure_kind(side, task, kind, seconds):
     side.note(("loss", kind), statistics.mean(100 * (1 - r[1] / r[0]) for r in runs))
     side.note(("datagram cpu", kind), cpu * 1000 / max(1, sum(r[1] for r in runs)))
     side.note(("repeated", kind), sum(r[4] for r in runs))
-    print(f"  {side.name}, {label(*kind)}: {side.median(('datagrams', kind)):.0f}/s without loss; flat out {runs[-1][2]:.0f}/s sent, "
-          f"{runs[-1][3]:.0f}/s received, {side.median(('loss', kind)):.1f} % lost", flush=True)
+    shown = {name: side.median((name, kind)) for name in ("datagrams", "offered", "flat out", "loss")}
+    print(f"  {side.name}, {label(*kind)}: {shown['datagrams']:.0f}/s without loss; flat out {shown['offered']:.0f}/s sent, "
+          f"{shown['flat out']:.0f}/s received, {shown['loss']:.1f} % lost", flush=True)
 
 
 def rows(kinds=KINDS):
