@@ -80,16 +80,17 @@ class Sink:
     def read(self):
         return COUNTS.unpack_from(self.counts)
 
-    def await_run(self, run, sent, seconds=4, quiet=0.5):
-        """Waits until all of a run have come, or none came for a while: (different ones, repeated, first, last)."""
-        end, before, since = time.monotonic() + seconds, -1, time.monotonic()
+    def await_run(self, run, sent, seconds=6, quiet=0.5):
+        """Waits until all of a run have come, or nothing came for a while, late ones of earlier runs included:
+        (different ones, repeated, first, last)."""
+        end, before, since = time.monotonic() + seconds, None, time.monotonic()
         while True:
-            now, (at, count, twice, first, last) = time.monotonic(), self.read()
-            count, twice = (count, twice) if at == run else (0, 0)
-            if count != before:
-                before, since = count, now
-            if count >= sent or now > end or now - since > quiet:
-                return count, twice, first, last
+            now, state = time.monotonic(), self.read()
+            if state != before:
+                before, since = state, now
+            at, *counts = state
+            if (at == run and counts[0] >= sent) or now > end or now - since > quiet:
+                return counts if at == run else (0, 0, 0.0, 0.0)
             time.sleep(0.01)
 
     def _take(self, state, payloads):
