@@ -49,10 +49,10 @@ def free_ports(count):
 
 
 class Devnet:
-    """`samovar devnet` with a SAM bridge on so many of its routers; `sam` has their addresses."""
+    """`samovar devnet` with a SAM bridge on so many of its routers; `sam` has their addresses, or gives them."""
 
-    def __init__(self, bridges=4, routers=8, threads=2, log="warn"):
-        self.sam = [("127.0.0.1", port) for port in free_ports(bridges)]
+    def __init__(self, bridges=4, routers=8, threads=2, log="warn", sam=None):
+        self.sam = sam or [("127.0.0.1", port) for port in free_ports(bridges)]
         self.lines = []
         self.up = threading.Event()
         command = [str(testnet.binary()), "devnet", "--routers", str(routers), "--threads", str(threads), "--log", log]
