@@ -179,8 +179,8 @@ func (s *DatagramSession) LocalAddr() net.Addr { return s.local }
 // Addr is the same, as Addr.
 func (s *DatagramSession) Addr() Addr { return s.local }
 
-// WriteTo sends a datagram to an Addr. Success says nothing about its arrival. At most 31,744 bytes, raw 32,768; fewer
-// than 11,000 arrive much more often. Not every router looks names up here: send to what Lookup gives.
+// WriteTo sends a datagram to an Addr. Success says nothing about its arrival. At most 31,744 bytes, raw 32,768; those
+// below some 10,000 arrive much more often. Not every router looks names up here: send to what Lookup gives.
 func (s *DatagramSession) WriteTo(p []byte, to net.Addr) (int, error) {
 	addr, ok := to.(Addr)
 	if !ok {

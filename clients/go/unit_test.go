@@ -231,7 +231,9 @@ func TestSessionAndErrors(t *testing.T) {
 	if c, err := session.DialContext(ctx, "tcp", "x.i2p:80"); c != nil || err == nil {
 		t.Errorf("DialContext: %v, %v", c, err)
 	}
-	for id, want := range map[string]error{"twice": ErrDuplicatedID, "odd": ErrProtocol, "none": ErrProtocol, "gone": io.EOF} {
+	for id, want := range map[string]error{
+		"twice": ErrDuplicatedID, "odd": ErrProtocol, "none": ErrProtocol, "gone": io.EOF,
+	} {
 		if _, err := client.OpenStream(ctx, Options{ID: id}); !errors.Is(err, want) {
 			t.Errorf("%s: %v, not %v", id, err, want)
 		}
@@ -347,8 +349,8 @@ func TestControlConnection(t *testing.T) {
 	}
 	defer session.Close()
 	router := <-f.conns
-	f.say(router, "SESSION STATUS RESULT=OK MESSAGE=\"nobody asked\"\nPING x\nDATAGRAM RECEIVED DESTINATION=from SIZE=5 "+
-		"FROM_PORT=1 TO_PORT=2\nab\ncdRAW RECEIVED SIZE=1\nz")
+	f.say(router, "SESSION STATUS RESULT=OK MESSAGE=\"nobody asked\"\nPING x\n"+
+		"DATAGRAM RECEIVED DESTINATION=from SIZE=5 FROM_PORT=1 TO_PORT=2\nab\ncdRAW RECEIVED SIZE=1\nz")
 	if line := f.wants("PONG"); line != "PONG x" {
 		t.Errorf("%q", line)
 	}
