@@ -106,7 +106,7 @@ pub struct DatagramOptions {
     pub to_port: u16,
     /// I2CP protocol of a raw datagram; `None`: that of the binding, or 18 if it takes any.
     pub protocol: Option<u8>,
-    /// How long it is worth delivering, 1 to 600 s. Default: 10 s in tunnels, and up to 5 s before.
+    /// How long it is worth delivering, 1 to 600 s. Default: 10 s in tunnels, and up to 10 s before.
     pub expires: Option<Duration>,
     /// Whether our lease set goes along until the receiver has it, which it needs to answer. Default true.
     pub send_lease_set: Option<bool>,

@@ -28,6 +28,8 @@ const SPACING_LATER: Duration = Duration::from_millis(500);
 const MANY_ATTEMPTS: u32 = 60;
 /// Distance of replies to a remote's New Session.
 const REPLY_SPACING: Duration = Duration::from_millis(100);
+/// A remote that acknowledges may be slow to do so, to slow us down.
+const ACK_PATIENCE: Duration = Duration::from_millis(2500);
 /// Distance of messages beyond the tag window.
 const OVERRUN_SPACING: Duration = Duration::from_millis(20);
 
@@ -62,7 +64,7 @@ impl Sessions {
         match (way(peer), &peer.outbound) {
             (Way::Existing, Some(out)) => {
                 match out.window(self.limits.in_flight).saturating_sub(out.unacked()) {
-                    0 => at(out.last_sent + OVERRUN_SPACING, BATCH_MAX),
+                    0 => at(out.overrun_from(ACK_PATIENCE).max(out.last_sent + OVERRUN_SPACING), BATCH_MAX),
                     room => Allowance::Now { messages: room as usize, bytes: BATCH_MAX },
                 }
             }

@@ -188,6 +188,12 @@ impl Outbound {
         self.tags.position().saturating_sub(self.acked)
     }
 
+    /// When more may be sent than the remote surely listens for: `patience` after the last acknowledgement, at once if
+    /// there never was one.
+    pub(super) fn overrun_from(&self, patience: Duration) -> Mono {
+        if self.acked > 0 || self.set > 0 { self.acked_at + patience } else { self.established }
+    }
+
     /// Whether acknowledgements have stopped for a while; true once in so long.
     pub(super) fn complains(&mut self, now: Mono, max: u16) -> bool {
         let silent = self.acked > 0

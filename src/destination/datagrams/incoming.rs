@@ -85,7 +85,7 @@ impl Incoming {
     pub(crate) fn ack_delay(&self) -> Duration {
         match self.filled_percent {
             0..10 => Duration::ZERO,
-            filled => Duration::from_millis(u64::from(filled) * 3),
+            filled => Duration::from_millis(u64::from(filled * filled) / 5),
         }
     }
 

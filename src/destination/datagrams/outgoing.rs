@@ -28,7 +28,7 @@ const LOOKING_BYTES: usize = 128 * 1024;
 /// What comes for a remote without lease set is dropped for so long after the failed look-up.
 const FAILED_REST: Duration = Duration::from_secs(5);
 /// How long a datagram waits before it is sent, unless the program says otherwise.
-const WAIT: Duration = Duration::from_secs(5);
+const WAIT: Duration = Duration::from_secs(10);
 /// How long it lives on its way, unless the program says otherwise.
 const LIFE: Duration = Duration::from_secs(10);
 /// Longest life on the way: routers take a later end for a wrong clock.
@@ -166,7 +166,7 @@ impl Outgoing {
             bytes,
             bundle: d.send_lease_set,
             life: d.expires.map_or(LIFE, |e| e.clamp(Duration::from_secs(1), LIFE_MAX)),
-            late: now.mono + d.expires.map_or(WAIT, |e| e.min(WAIT * 6)),
+            late: now.mono + d.expires.map_or(WAIT, |e| e.min(WAIT * 3)),
             counts: d.counts,
             _share: d.share,
         }

@@ -157,6 +157,28 @@ fn a_datagram_to_oneself_needs_no_tunnel() {
 }
 
 #[test]
+fn a_slow_program_slows_its_sender() {
+    let mut pair = Pair::new(6);
+    let (near, far) = (Ports::new(), Ports::new());
+    let mut taken = far.bind(&mut pair, 1, DatagramBinding::repliable(0));
+    pair.introduce(0);
+    let to = pair.hash(1);
+    let (mut got, mut next) = (0, pair.now.mono);
+    pair.run(Duration::from_secs(10), |p| {
+        while near.handle.try_room(1000).is_ok() {
+            near.send(p, 0, to, DatagramStyle::Datagram1, &[1; 1000]);
+        }
+        while next <= p.now.mono {
+            next = next + Duration::from_millis(1);
+            got += usize::from(taken.arrivals.try_recv().is_some());
+        }
+        false
+    });
+    assert_eq!(counted(&pair, 1, "datagrams_in_full"), 0, "{got} taken");
+    assert!(got > 8000, "{got}");
+}
+
+#[test]
 fn a_remote_that_never_answers_gets_datagrams_all_the_same() {
     let mut pair = Pair::new(5);
     let (near, far) = (Ports::new(), Ports::new());
