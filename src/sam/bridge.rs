@@ -286,9 +286,7 @@ impl Pump {
 
     /// Gives the buffer back while there is nothing to copy.
     fn rest(&mut self) {
-        if self.buffer.capacity() > BUFFER_MIN {
-            self.buffer = Vec::new();
-            self.size = BUFFER_MIN;
-        }
+        self.buffer = Vec::new();
+        self.size = BUFFER_MIN;
     }
 }

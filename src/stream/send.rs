@@ -338,6 +338,10 @@ impl SendBuffer {
         while self.sent.front().is_some_and(|s| s.state == State::Acked) {
             self.sent.pop_front();
         }
+        if self.sent.is_empty() {
+            // A quiet stream keeps no memory of its last window.
+            self.sent = VecDeque::new();
+        }
         if out.spurious > 0 {
             self.reorder_packets = (self.reorder_packets * 2).min(REORDER_PACKETS_MAX);
             self.reorder_eighths = (self.reorder_eighths + 1).min(16);

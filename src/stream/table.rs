@@ -31,7 +31,8 @@ const LISTENERS_MAX: usize = 1024;
 /// A stream with the table's notes on it.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) conn: Connection,
+    /// Boxed, as half of a table's places are empty.
+    pub(crate) conn: Box<Connection>,
     /// Whether it stands in the queue.
     queued: bool,
     /// Packets in flight as the peer's entry counts them.
@@ -138,7 +139,7 @@ impl Table {
         let burst = self.config.syn_per_peer.1;
         let peer = peers::entry(&mut self.peers, now, remote, burst);
         peer.streams = peer.streams.saturating_add(1);
-        self.conns.insert(id, Slot { conn, queued: false, counted: 0, armed: None });
+        self.conns.insert(id, Slot { conn: Box::new(conn), queued: false, counted: 0, armed: None });
         self.touch(now, id);
     }
 

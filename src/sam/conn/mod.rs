@@ -13,6 +13,7 @@ mod stream;
 mod utility;
 
 pub(super) use link::Writer;
+use stream::Joined;
 pub(super) use stream::peer_line;
 
 use std::io;
@@ -49,7 +50,9 @@ enum Flow {
     Close,
     /// The end of the connection, at once.
     Drop,
-    /// The socket has become a stream and is already gone.
+    /// The socket is a stream from now on.
+    Stream(Joined),
+    /// The socket has been a stream and is already gone.
     Gone,
 }
 
@@ -94,7 +97,11 @@ pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
         active: false,
     };
     // An I/O error of the socket needs no words: nobody is there to read them.
-    let flow = conn.talk().await.unwrap_or(Flow::Drop);
+    let mut flow = conn.talk().await.unwrap_or(Flow::Drop);
+    if let Flow::Stream(joined) = flow {
+        // Only now, so that a stream does not hold what its command needed.
+        flow = Box::pin(conn.stay(joined)).await;
+    }
     Box::pin(conn.finish(flow)).await;
 }
 

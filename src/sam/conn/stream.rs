@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{Conn, Flow};
 use crate::sam::backend::{BoxedStream, ConnectOptions, Failure, Incoming, Peer, SamSession};
 use crate::sam::bridge;
@@ -20,6 +18,12 @@ use crate::sam::reply::{self, Domain, ResultCode};
 /// Most bytes that are taken from a client before its stream stands.
 const EARLY_MAX: usize = 64 * 1024;
 
+/// What a client's socket is joined to.
+pub(super) struct Joined {
+    peer: BoxedStream,
+    entry: Arc<Entry>,
+}
+
 impl Conn {
     /// `STREAM CONNECT`
     pub(super) async fn connect(&mut self, request: ConnectRequest) -> io::Result<Flow> {
@@ -27,12 +31,13 @@ impl Conn {
             Ok(found) => found,
             Err(failure) => return self.fail_stream(&failure, request.silent).await,
         };
-        match self.connect_from(&entry, &session, &request).await {
+        let connected = self.connect_from(&entry, &session, &request).await;
+        match connected {
             Ok(peer) => {
                 if !request.silent {
                     self.say(&reply::stream_ok()).await?;
                 }
-                self.become_stream(peer, &entry.ended).await
+                Ok(Flow::Stream(Joined { peer, entry }))
             }
             Err(failure) => {
                 self.shared.metrics.connects_failed.inc();
@@ -97,7 +102,7 @@ impl Conn {
             self.say(&reply::stream_ok()).await?;
         }
         match self.await_peer(&waiter).await? {
-            Some(Ok(incoming)) => self.take_peer(incoming, waiter, &entry, request.silent).await,
+            Some(Ok(incoming)) => self.take_peer(incoming, waiter, entry, request.silent).await,
             Some(Err(failure)) => {
                 // After an OK only newer clients can tell an error line from a peer's destination.
                 if self.version.has_ports() && !request.silent {
@@ -127,7 +132,7 @@ impl Conn {
         &mut self,
         incoming: Incoming,
         waiter: Waiter,
-        entry: &Entry,
+        entry: Arc<Entry>,
         silent: bool,
     ) -> io::Result<Flow> {
         if !silent {
@@ -139,7 +144,7 @@ impl Conn {
             }
         }
         drop(waiter);
-        self.become_stream(incoming.stream, &entry.ended).await
+        Ok(Flow::Stream(Joined { peer: incoming.stream, entry }))
     }
 
     /// `STREAM FORWARD`
@@ -183,13 +188,13 @@ impl Conn {
     }
 
     /// Turns the socket into a stream and stays with it to the end.
-    async fn become_stream(&mut self, peer: BoxedStream, ended: &CancellationToken) -> io::Result<Flow> {
-        let Some(client) = self.stream.take() else { return Ok(Flow::Gone) };
+    pub(super) async fn stay(&mut self, joined: Joined) -> Flow {
+        let Some(client) = self.stream.take() else { return Flow::Gone };
         self.shared.metrics.streams_opened.inc();
         let early = self.lines.take_rest();
-        let outcome = bridge::run(client, peer, early, ended).await;
+        let outcome = bridge::run(client, joined.peer, early, &joined.entry.ended).await;
         tracing::debug!(?outcome, "SAM stream closed");
-        Ok(Flow::Gone)
+        Flow::Gone
     }
 
     /// The session that a stream command names.
