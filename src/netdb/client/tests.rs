@@ -132,7 +132,12 @@ fn failures_explain_themselves() {
     sim.run(secs(11));
     let why = failure(&sim, b).unwrap();
     assert_eq!((why.reason, why.asked, why.answered), (LookupReason::NotFound, 4, 4));
-    assert_eq!(why.to_string(), "lease set not found (asked 4, answered 4, invalid 0)");
+    let text = why.to_string();
+    assert!(text.starts_with("lease set not found: 4 questions to "), "{text}");
+    assert_eq!(why.floodfills.len(), 2);
+    for (floodfill, answered) in &why.floodfills {
+        assert!(*answered && text.contains(&floodfill.to_string()), "{text}");
+    }
     sim.nodes[0].manner = Manner::Silent;
     sim.nodes[1].manner = Manner::Silent;
     let c = sim.client(4, 3);

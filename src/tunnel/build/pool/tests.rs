@@ -135,7 +135,7 @@ fn reports_read_as_reasons() {
     pool.inbound.add(tunnel(1, at(1)));
     assert_eq!(
         pool.report().to_string(),
-        "no outbound tunnel: 0 of 14 builds succeeded, 3 unanswered, last: timed out"
+        "no outbound tunnel: 0 of 14 builds succeeded, 3 unanswered, 14 under way, last: timed out"
     );
     pool.outbound.add(tunnel(2, at(1)));
     assert_eq!(pool.report().to_string(), "ready");
