@@ -15,6 +15,7 @@ mod traffic;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use super::database::{Database, Outcome};
@@ -219,6 +220,13 @@ impl Engine {
             keys,
             rng,
         }
+    }
+
+    /// Lease sets are dated after those of an earlier session of the same destination: others take none that is not newer.
+    #[must_use]
+    pub(crate) fn dated_after(mut self, published_s: Arc<AtomicU32>) -> Self {
+        self.leases.continue_from(published_s);
+        self
     }
 
     /// Another program takes the session over: new streams go by its settings. Tunnels and lease set stay.

@@ -8,6 +8,8 @@ use crate::base::{Mono, Now};
 use crate::crypto::X25519Public;
 use crate::tunnel::{InboundTunnel, PoolState};
 use crate::wire::{Lease2, LeaseSet2, LeaseSetContent, LeaseSetKey, Mapping, RouterHash, TunnelId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::DestinationKeys;
@@ -45,7 +47,8 @@ pub(crate) struct Leases {
     encrypted: bool,
     /// When the day of the present version ends.
     midnight: Option<Mono>,
-    published_s: u32,
+    /// Date of the newest version of this destination, whichever session made it.
+    published_s: Arc<AtomicU32>,
     current: Vec<Lease>,
     tunnels: Vec<InboundTunnel>,
     first_seen: Option<Mono>,
@@ -54,19 +57,24 @@ pub(crate) struct Leases {
 
 impl Leases {
     /// `wanted`: tunnels for which the first version waits.
-    pub(crate) const fn new(wanted: usize, unpublished: bool, encrypted: bool) -> Self {
+    pub(crate) fn new(wanted: usize, unpublished: bool, encrypted: bool) -> Self {
         Self {
             wanted,
             unpublished,
             options: Mapping::new(),
             encrypted,
             midnight: None,
-            published_s: 0,
+            published_s: Arc::default(),
             current: Vec::new(),
             tunnels: Vec::new(),
             first_seen: None,
             due: None,
         }
+    }
+
+    /// Goes on from the date of an earlier session of the same destination.
+    pub(crate) fn continue_from(&mut self, published_s: Arc<AtomicU32>) {
+        self.published_s = published_s;
     }
 
     /// Options that every version carries; what is beyond the bounds is left out.
@@ -130,12 +138,13 @@ impl Leases {
             .collect();
         let end = leases.iter().map(|l| l.end_s).max()?;
         // "Newer" means a greater second, so two versions never share one.
-        self.published_s = now.wall_s().max(self.published_s.saturating_add(1));
+        let published_s = now.wall_s().max(self.published_s.load(Ordering::Relaxed).saturating_add(1));
+        self.published_s.store(published_s, Ordering::Relaxed);
         self.current = leases.iter().map(|l| (l.gateway, l.tunnel)).collect();
         let key = LeaseSetKey { kind: ENCRYPTION_ECIES, key: encryption.as_bytes().to_vec() };
         let sign = |bytes: &[u8]| keys.signing().sign_parts(rng, &[bytes]);
         let content = LeaseSetContent {
-            published_s: self.published_s,
+            published_s,
             expires_s: end,
             unpublished: self.unpublished,
             encrypted: self.encrypted,

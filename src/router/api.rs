@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! The router as a program embeds it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OnceCell, oneshot, watch};
@@ -35,6 +37,8 @@ use crate::wire::{BlindedName, DestHash, Destination, RouterHash, RouterInfo};
 const INBOX: usize = 512;
 /// Calls of handles that wait for a destination's task.
 const COMMANDS: usize = 256;
+/// Seconds for which the date of a destination's last lease set is remembered after its session.
+const DATES_S: u32 = 1200;
 /// How long a session may take to get its tunnels and to be published.
 const SESSION_DEADLINE: Duration = Duration::from_secs(290);
 /// How long a shutdown waits for the sessions to say goodbye.
@@ -239,6 +243,8 @@ pub(super) struct Inner {
     pub(super) sessions: std::sync::Mutex<Vec<WeakSession>>,
     pub(super) sam: std::sync::OnceLock<SocketAddr>,
     pub(super) names: AddressBook,
+    /// Dates of the newest lease sets of our destinations, past ones for a while.
+    pub(super) published: std::sync::Mutex<BTreeMap<DestHash, Arc<AtomicU32>>>,
     /// A session without a name of its own, for lookups when no other session is there.
     pub(super) resolver: OnceCell<Session>,
     /// Sessions that stand ready for clients of the bridge.
@@ -398,7 +404,7 @@ impl Router {
             counts,
             ports,
         });
-        let engine = Engine::new(&config, keys, rng.fork("engine"));
+        let engine = Engine::new(&config, keys, rng.fork("engine")).dated_after(self.published(hash));
         let (requests, pool_id, b32) =
             (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
         let nickname = config.nickname.clone();
@@ -413,6 +419,17 @@ impl Router {
         open.push(session.downgrade());
         drop(open);
         Ok(Opening { session, ready, progress, trouble: seed.trouble })
+    }
+
+    /// Date of the newest lease set of a destination here, shared by its sessions one after the other.
+    fn published(&self, hash: DestHash) -> Arc<AtomicU32> {
+        let now_s = self.inner.clock.now().wall_s();
+        let mut dates = self.inner.published.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // What is older than any lease set lives cannot stand in the way of a new one.
+        dates.retain(|_, date| {
+            Arc::strong_count(date) > 1 || date.load(Ordering::Relaxed).saturating_add(DATES_S) > now_s
+        });
+        dates.entry(hash).or_default().clone()
     }
 
     fn open_sessions(&self) -> std::sync::MutexGuard<'_, Vec<WeakSession>> {

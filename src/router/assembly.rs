@@ -186,6 +186,7 @@ pub(super) async fn start(
         sessions: Mutex::default(),
         sam: OnceLock::new(),
         names,
+        published: Mutex::default(),
         resolver: OnceCell::new(),
         spares: OnceLock::new(),
         counters,
