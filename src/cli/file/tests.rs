@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 27, "{live}");
+    assert_eq!(live.lines().count(), 30, "{live}");
     let explicit = configured(&live);
     assert_eq!(explicit.validate(), Ok(()));
     assert_eq!(explicit.sam_udp_addr(), defaults.sam_udp_addr());
