@@ -41,6 +41,9 @@ doc: ## the documents of the library, warnings are errors
 fmt: ## format the sources
 	$(CARGO) fmt
 
+# The tests start the optimised command, not whatever was built last.
+interop bench soak sam-check clients-third clients-quick clients-go: export SAMOVAR := $(CURDIR)/target/release/samovar
+
 interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
 	sam-tests/interop.sh interop_keys.py $(ARGS)
