@@ -79,31 +79,52 @@ class Box:
             raise Fail("expected SIZE=")
         return Got(line, conn.exactly(int(size[1])))
 
+    def next_reply(self, line):
+        """The first line that is no datagram must be the answer to this command: datagrams that were sent have none."""
+        conn = self.session.conn
+        conn.send(line)
+        while re.match(r"(DATAGRAM|RAW) RECEIVED ", text := conn.line(self.t.timeout)):
+            conn.exactly(int(re.search(r"SIZE=(\d+)", text)[1]))
+        reply = Reply(text)
+        if reply.domain != line.split()[0] or reply.result != "OK":
+            raise Fail(f"expected the answer to {line} and nothing before it")
+
     def drain(self):
         while self.take(0.05):
             pass
 
 
 def boxes(t, style="DATAGRAM", way="udp", options="", far_options="", version=None):
-    """Two sessions that are known to reach each other: the first datagrams to a new peer may be lost."""
+    """Two sessions that are known to reach each other. Some servers forget to publish, or lose the first packets to a
+    new peer; that is the matter of other rules, so here up to three pairs are tried."""
     t.style(style)
-    a = Box(t, style, 0, way, options, version)
-    b = Box(t, style, t.far, "udp", far_options)
-    meet(t, a, b)
-    meet(t, b, a)
-    a.drain()
-    b.drain()
-    return a, b
+    for _ in range(3):
+        a = Box(t, style, 0, way, options, version)
+        b = Box(t, style, t.far, "udp", far_options)
+        try:
+            meet(t, a, b, patience=t.patience / 3)
+            meet(t, b, a, patience=t.patience / 3)
+        except Fail as e:
+            why = e
+            a.session.conn.close()
+            b.session.conn.close()
+            continue
+        a.drain()
+        b.drain()
+        return a, b
+    asked_for = t.rule.name.endswith(".udp") or way == "tcp"
+    raise (Fail if asked_for else Skip)(f"no datagrams between three pairs of new sessions: {why}")
 
 
-def meet(t, a, b, **more):
+def meet(t, a, b, patience=None, **more):
     """Sends from a to b again and again until one arrives; returns it."""
-    return again(t, lambda: a.send(b.destination, "knock", **more), b)
+    return again(t, lambda: a.send(b.destination, "knock", **more), b, patience=patience)
 
 
-def again(t, send, b, want=None):
+def again(t, send, b, want=None, patience=None):
     """The same for any way to send. Datagrams may be lost: only that none of many arrives is a failure."""
-    end, pause = time.monotonic() + t.patience, 0.7
+    patience = patience or t.patience
+    end, pause = time.monotonic() + patience, 0.7
     while True:
         send()
         got = b.take(pause)
@@ -112,7 +133,7 @@ def again(t, send, b, want=None):
         if got:
             return got
         if time.monotonic() > end:
-            raise Fail(f"expected a datagram, none arrived in {t.patience:.0f} s")
+            raise Fail(f"expected a datagram, none arrived in {patience:.0f} s")
         pause = min(pause * 1.5, 5)
 
 
@@ -196,9 +217,7 @@ def _exchange(style):
     @rule(f"{name}.tcp-received", "6")
     def _(t):
         """Without PORT datagrams come on the control socket, SIZE bytes behind their line, binary and with LF in them."""
-        t.style(style)
-        a, b = Box(t, style, 0, "tcp"), Box(t, style, t.far)
-        meet(t, b, a)
+        a, b = boxes(t, style, "tcp")
         data = b"\n\nDATAGRAM RECEIVED \xff\x00" + bytes(range(256))
         got = arrives(t, b, a, data)
         first = "RAW RECEIVED SIZE=" if style == "RAW" else "DATAGRAM RECEIVED DESTINATION="
@@ -213,14 +232,11 @@ def _exchange(style):
     @rule(f"{name}.tcp-send", "6", "MUST" if style in ("DATAGRAM", "RAW") else MAY)
     def _(t):
         """Datagrams are sent on the control socket too, where there is no reply and the socket stays usable."""
-        t.style(style)
-        a, b = Box(t, style, 0, "tcp"), Box(t, style, t.far)
-        meet(t, a, b, way="tcp")
+        a, b = boxes(t, style, "tcp")
         data = b"line\nSESSION\n" + bytes(range(256))
         if arrives(t, a, b, data, way="tcp").payload != data:
             raise Fail("expected the payload unchanged")
-        a.session.conn.quiet(0.3)
-        a.session.conn.want("NAMING LOOKUP NAME=ME", "OK")
+        a.next_reply("NAMING LOOKUP NAME=ME")
 
     @rule(f"{name}.max", "6")
     def _(t):
@@ -264,9 +280,7 @@ def _(t):
 @rule("dgram.tcp-line-3.1", "6")
 def _(t):
     """DATAGRAM RECEIVED has no ports at 3.1."""
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0, "tcp", version="3.1"), Box(t, "DATAGRAM", t.far)
-    meet(t, b, a)
+    a, b = boxes(t, "DATAGRAM", "tcp", version="3.1")
     if arrives(t, b, a, "1234567").header != f"DATAGRAM RECEIVED DESTINATION={b.destination} SIZE=7":
         raise Fail("expected DATAGRAM RECEIVED DESTINATION=<destination> SIZE=7")
 
@@ -275,9 +289,7 @@ def _(t):
 def _(t):
     """And has them from 3.2 on, behind SIZE."""
     t.need("3.2")
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0, "tcp"), Box(t, "DATAGRAM", t.far)
-    meet(t, b, a)
+    a, b = boxes(t, "DATAGRAM", "tcp")
     if arrives(t, b, a, "1234567").header != f"DATAGRAM RECEIVED DESTINATION={b.destination} SIZE=7 FROM_PORT=0 TO_PORT=0":
         raise Fail("expected DATAGRAM RECEIVED DESTINATION=<destination> SIZE=7 FROM_PORT=0 TO_PORT=0")
 
@@ -331,8 +343,7 @@ def _(t):
 @rule("dgram.host-default", "6")
 def _(t):
     """PORT without HOST means the client's own address; i2pd required HOST."""
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0), Box(t, "DATAGRAM", t.far)
+    a, b = boxes(t)
     a.session.conn.close()
     a.session = t.create("DATAGRAM", options=f"PORT={a.udp.port}")
     a.id, a.destination = a.session.id, a.session.destination
@@ -451,11 +462,8 @@ def _(t):
 @rule("dgram.not-raw", "6")
 def _(t):
     """A raw datagram for a session of repliable ones is dropped: its bytes would be taken for a sender."""
-    t.style("RAW")
     a, b = boxes(t)
-    c = Box(t, "RAW", 0)
-    d = Box(t, "RAW", t.far)
-    meet(t, c, d)
+    c, _ = boxes(t, "RAW")
     never(t, a, b, lambda: c.send(b.destination, "raw"))
 
 
@@ -484,9 +492,7 @@ def _(t):
 def _(t):
     """FROM_PORT and TO_PORT on DATAGRAM SEND."""
     t.need("3.2", t.far)
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0, "tcp"), Box(t, "DATAGRAM", t.far)
-    meet(t, a, b, way="tcp")
+    a, b = boxes(t, "DATAGRAM", "tcp")
     if arrives(t, a, b, "ports", way="tcp", options="FROM_PORT=7 TO_PORT=8").ports != ("7", "8"):
         raise Fail("expected FROM_PORT=7 TO_PORT=8")
 
@@ -494,18 +500,14 @@ def _(t):
 @rule("dgram.tcp-id", "6")
 def _(t):
     """go-sam-go adds an ID to DATAGRAM SEND; it is ignored."""
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0, "tcp"), Box(t, "DATAGRAM", t.far)
-    meet(t, a, b, way="tcp")
+    a, b = boxes(t, "DATAGRAM", "tcp")
     arrives(t, a, b, "with ID", way="tcp", options="ID=whatever")
 
 
 @rule("dgram.tcp-split", "6")
 def _(t):
     """Line and payload in several segments, and two datagrams in one."""
-    t.style("DATAGRAM")
-    a, b = Box(t, "DATAGRAM", 0, "tcp"), Box(t, "DATAGRAM", t.far)
-    meet(t, a, b, way="tcp")
+    a, b = boxes(t, "DATAGRAM", "tcp")
     conn = a.session.conn
     line = f"DATAGRAM SEND DESTINATION={b.destination} SIZE=10\n"
     def split():
@@ -515,7 +517,7 @@ def _(t):
     again(t, split, b, b"first half")
     seen = set()
     end = time.monotonic() + t.patience
-    while seen != {b"number one", b"number two"}:
+    while not seen >= {b"number one", b"number two"}:
         conn.raw(line + "number one" + line + "number two")
         while got := b.take(1):
             seen.add(got.payload)
@@ -628,9 +630,7 @@ def _(t):
 def _(t):
     """RAW RECEIVED names SIZE first, and from 3.2 on ports and protocol."""
     t.need("3.2")
-    t.style("RAW")
-    a, b = Box(t, "RAW", 0, "tcp"), Box(t, "RAW", t.far)
-    meet(t, b, a)
+    a, b = boxes(t, "RAW", "tcp")
     got = arrives(t, b, a, "1234567", options="FROM_PORT=1 TO_PORT=2")
     if not got.header.startswith("RAW RECEIVED SIZE=7 ") or got.ports != ("1", "2") or got.fields.get("PROTOCOL") != "18":
         raise Fail("expected RAW RECEIVED SIZE=7 FROM_PORT=1 TO_PORT=2 PROTOCOL=18")
@@ -639,9 +639,7 @@ def _(t):
 @rule("raw.tcp-line-3.1", "6")
 def _(t):
     """At 3.1 there is SIZE alone."""
-    t.style("RAW")
-    a, b = Box(t, "RAW", 0, "tcp", version="3.1"), Box(t, "RAW", t.far)
-    meet(t, b, a)
+    a, b = boxes(t, "RAW", "tcp", version="3.1")
     if arrives(t, b, a, "1234567").header != "RAW RECEIVED SIZE=7":
         raise Fail("expected RAW RECEIVED SIZE=7")
 
