@@ -166,7 +166,7 @@ def _(t):
         raise Fail("expected the stream to end after the peer had gone") from None
 
 
-@rule("data.back-pressure", "S6")
+@rule("data.back-pressure", "S6", danger=True)
 def _(t):
     """A reader that stops stops its sender, within bounded buffers, and what was sent arrives later."""
     a, b = t.pair()
@@ -188,7 +188,7 @@ def _(t):
         raise Fail(f"expected {sent} bytes, got {len(got)}")
 
 
-@rule("data.stopped-reader-alone", "S6")
+@rule("data.stopped-reader-alone", "S6", danger=True)
 def _(t):
     """A stream whose reader has stopped holds up no other stream of the same sessions."""
     a, b = t.friends(far_fresh=True)

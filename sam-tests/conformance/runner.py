@@ -439,7 +439,7 @@ class Runner:
                 return
             epoch = self.world.epoch
             outcome = self.one(r)
-            if outcome.status == "FAIL":
+            if outcome.status != "PASS":
                 with self.restart_lock:
                     if epoch != self.world.epoch or not self.alive():
                         # Somebody's rule ended the server while this one ran: try this one again by itself.
