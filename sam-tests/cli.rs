@@ -204,6 +204,7 @@ fn settings_that_cannot_work_are_refused() {
     assert!(says(&["--netid", "5"]).contains("netid: 5"));
     assert!(says(&["--host", "192.168.0.1"]).contains("host: 192.168.0.1 cannot be reached"));
     assert!(says(&["--threads", "0"]).contains("threads: 0"));
+    assert!(says(&["--memory-max", "63"]).contains("memory-max: 63 MiB is too little"));
     assert!(says(&["--log", "a=b=c"]).contains("--log"));
     assert!(says(&["--reseed-url", "http://host/"]).contains("reseed-urls: http://host/"));
     assert!(says(&["--bootstrap", "/no/such/file"]).contains("bootstrap: /no/such/file"));

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is global. A process holds many routers, each with its own clock, seed and counters.
 
+mod budget;
 mod clock;
 mod fault;
 mod files;
@@ -16,6 +17,7 @@ mod room;
 mod tasks;
 mod timers;
 
+pub use budget::{Account, Ask, Budget, Charge, Part};
 pub use clock::{Clock, Mono, Now};
 pub use fault::Fault;
 pub(crate) use files::write_atomically;

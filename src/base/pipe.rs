@@ -2,8 +2,10 @@
 //! Bounded byte pipes between a task that owns an engine and a client that reads or writes asynchronously.
 //!
 //! The client's end is an `AsyncRead` or `AsyncWrite`; the engine's end never waits. When the client has made bytes
-//! or room, the pipe rings the engine's [`Doorbell`] with the pipe's key, once until the engine looks again.
+//! or room, the pipe rings the engine's [`Doorbell`] with the pipe's key, once until the engine looks again. What a pipe
+//! holds counts against the router's budget of memory; when that runs short, pipes hold less, but never nothing.
 
+use super::Account;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,6 +18,8 @@ use tokio::sync::Notify;
 
 /// Small writes are gathered in one block up to this size.
 const GATHER: usize = 4096;
+/// What a pipe may hold when there is no memory left.
+const LEAST: usize = 16 * 1024;
 
 /// Collects the keys of pipes that want service and wakes the one task that serves them.
 pub struct Doorbell<K> {
@@ -82,6 +86,7 @@ struct State {
     gather: BytesMut,
     len: usize,
     capacity: usize,
+    memory: Account,
     end: End,
     reader_gone: bool,
     rung: bool,
@@ -90,8 +95,18 @@ struct State {
 }
 
 impl State {
+    /// How much more may be put in. An empty pipe has room, whatever the memory.
+    fn room(&self) -> usize {
+        self.memory.budget().share(self.capacity, LEAST).saturating_sub(self.len)
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.len = len;
+        self.memory.set(len);
+    }
+
     fn push(&mut self, bytes: Bytes) {
-        self.len += bytes.len();
+        self.set_len(self.len + bytes.len());
         self.settle();
         self.chunks.push_back(bytes);
     }
@@ -104,7 +119,7 @@ impl State {
     }
 
     fn copy_in(&mut self, buf: &[u8]) {
-        self.len += buf.len();
+        self.set_len(self.len + buf.len());
         if buf.len() + self.gather.len() <= GATHER {
             self.gather.extend_from_slice(buf);
         } else {
@@ -121,12 +136,13 @@ struct Shared {
     ring: Ring,
 }
 
-fn shared(capacity: usize, ring: Ring) -> Arc<Shared> {
+fn shared(capacity: usize, memory: Account, ring: Ring) -> Arc<Shared> {
     let state = State {
         chunks: VecDeque::new(),
         gather: BytesMut::new(),
         len: 0,
         capacity,
+        memory,
         end: End::Open,
         reader_gone: false,
         rung: false,
@@ -139,20 +155,22 @@ fn shared(capacity: usize, ring: Ring) -> Arc<Shared> {
 /// From a client to an engine: the client writes, the engine takes.
 pub fn upload<K: Clone + Send + Sync + 'static>(
     capacity: usize,
+    memory: Account,
     bell: Doorbell<K>,
     key: K,
 ) -> (Writer, Taker) {
-    let s = shared(capacity, Box::new(move || bell.ring(key.clone())));
+    let s = shared(capacity, memory, Box::new(move || bell.ring(key.clone())));
     (Writer(s.clone()), Taker(s))
 }
 
 /// From an engine to a client: the engine gives, the client reads.
 pub fn download<K: Clone + Send + Sync + 'static>(
     capacity: usize,
+    memory: Account,
     bell: Doorbell<K>,
     key: K,
 ) -> (Giver, Reader) {
-    let s = shared(capacity, Box::new(move || bell.ring(key.clone())));
+    let s = shared(capacity, memory, Box::new(move || bell.ring(key.clone())));
     (Giver(s.clone()), Reader(s))
 }
 
@@ -188,7 +206,7 @@ impl AsyncWrite for Writer {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let room = state.capacity.saturating_sub(state.len);
+        let room = state.room();
         if room == 0 {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -270,7 +288,8 @@ impl Taker {
         }
         let front = state.chunks.front_mut()?;
         let piece = if front.len() <= max { state.chunks.pop_front()? } else { front.split_to(max) };
-        state.len -= piece.len();
+        let left = state.len - piece.len();
+        state.set_len(left);
         let waker = state.writer.take();
         drop(state);
         if let Some(w) = waker {
@@ -296,7 +315,7 @@ impl Taker {
         state.end = End::Failed(kind);
         state.chunks.clear();
         state.gather.clear();
-        state.len = 0;
+        state.set_len(0);
         if let Some(w) = state.writer.take() {
             w.wake();
         }
@@ -321,8 +340,7 @@ impl Giver {
 
     /// How many bytes may be given now.
     pub fn room(&self) -> usize {
-        let state = lock(&self.0.state);
-        state.capacity.saturating_sub(state.len)
+        lock(&self.0.state).room()
     }
 
     /// Gives bytes; the engine keeps to [`Self::room`], the pipe takes what it is given.
@@ -393,7 +411,8 @@ impl AsyncRead for Reader {
             if front.is_empty() {
                 state.chunks.pop_front();
             }
-            state.len -= n;
+            let left = state.len - n;
+            state.set_len(left);
         }
         // One ring when a quarter of the pipe is free again, not one for every read.
         if state.capacity.saturating_sub(state.len) >= state.capacity / 4 {
@@ -408,7 +427,7 @@ impl Drop for Reader {
         let mut state = lock(&self.0.state);
         state.reader_gone = true;
         state.chunks.clear();
-        state.len = 0;
+        state.set_len(0);
         ring_once(&self.0, state);
     }
 }

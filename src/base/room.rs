@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A budget of bytes that many hold shares of: who wants more than is left waits, or goes without.
 
+use super::{Ask, Budget, Charge, Part};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -9,30 +10,50 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub struct Room {
     free: Arc<Semaphore>,
     size: u32,
+    /// Whose memory it is.
+    budget: Option<(Budget, Part)>,
 }
 
 /// Part of a [`Room`], given back when dropped.
 #[derive(Debug)]
 pub struct Share {
     _permit: OwnedSemaphorePermit,
+    _charge: Option<Charge>,
 }
 
 impl Room {
     /// A budget of `bytes`.
     pub fn new(bytes: u32) -> Self {
-        Self { free: Arc::new(Semaphore::new(bytes as usize)), size: bytes }
+        Self { free: Arc::new(Semaphore::new(bytes as usize)), size: bytes, budget: None }
     }
 
-    /// Waits for `bytes`, first come, first served. More than there ever is counts as all of it. `None` once closed.
+    /// As [`Self::new`], and what is taken counts against the router's budget as well. When that runs short of memory for
+    /// datagrams, nothing is given out, and nobody waits for it.
+    pub fn of(bytes: u32, budget: &Budget, part: Part) -> Self {
+        Self { budget: Some((budget.clone(), part)), ..Self::new(bytes) }
+    }
+
+    /// Whether the router's budget has room.
+    pub fn is_affordable(&self) -> bool {
+        self.budget.as_ref().is_none_or(|(budget, _)| budget.allows(Ask::Datagram))
+    }
+
+    fn share(&self, permit: OwnedSemaphorePermit) -> Share {
+        let bytes = permit.num_permits();
+        Share { _permit: permit, _charge: self.budget.as_ref().map(|(budget, part)| budget.charge(*part, bytes)) }
+    }
+
+    /// Waits for `bytes`, first come, first served. More than there ever is counts as all of it. `None` once closed, and
+    /// when the router's budget has no room.
     pub async fn take(&self, bytes: usize) -> Option<Share> {
         let permit = Arc::clone(&self.free).acquire_many_owned(self.part(bytes)).await.ok()?;
-        Some(Share { _permit: permit })
+        self.is_affordable().then(|| self.share(permit))
     }
 
     /// Takes `bytes` if there are as many now.
     pub fn try_take(&self, bytes: usize) -> Option<Share> {
         let permit = Arc::clone(&self.free).try_acquire_many_owned(self.part(bytes)).ok()?;
-        Some(Share { _permit: permit })
+        self.is_affordable().then(|| self.share(permit))
     }
 
     /// How much is taken, in percent.

@@ -45,7 +45,7 @@ async fn the_clock_follows_paused_time() {
 #[tokio::test]
 async fn an_upload_blocks_when_full_and_rings_once() {
     let bell = Doorbell::default();
-    let (mut w, t) = pipe::upload(10, bell.clone(), 'k');
+    let (mut w, t) = pipe::upload(10, Account::default(), bell.clone(), 'k');
     w.write_all(b"0123456789").await.expect("room");
     assert_eq!(bell.wait().await, vec!['k']);
     let blocked = tokio::time::timeout(Duration::from_millis(20), w.write(b"x")).await;
@@ -66,7 +66,7 @@ async fn an_upload_blocks_when_full_and_rings_once() {
 #[tokio::test]
 async fn a_download_delivers_bytes_before_its_error() {
     let bell = Doorbell::default();
-    let (g, mut r) = pipe::download(100, bell.clone(), 1u8);
+    let (g, mut r) = pipe::download(100, Account::default(), bell.clone(), 1u8);
     g.give(Bytes::from_static(b"hello"));
     g.fail(std::io::ErrorKind::ConnectionReset);
     let mut out = [0; 5];
@@ -90,4 +90,46 @@ async fn a_stopped_group_ends_every_task() {
     tasks.stop();
     tasks.finished().await;
     assert!(tasks.is_empty());
+}
+
+#[tokio::test]
+async fn z3_pipes_hold_less_when_memory_is_short_and_never_stand_still() {
+    let budget = Budget::new(1 << 20);
+    let bell = Doorbell::default();
+    let all = budget.charge(Part::Sam, 1 << 20);
+    let (mut w, t) = pipe::upload(256 * 1024, budget.account(Part::Streams), bell.clone(), 'u');
+    let (g, mut r) = pipe::download(512 * 1024, budget.account(Part::Streams), bell.clone(), 'd');
+    assert_eq!(w.write(&[7; 100_000]).await.expect("some room"), 16 * 1024);
+    assert!(tokio::time::timeout(Duration::from_millis(20), w.write(b"x")).await.is_err());
+    assert_eq!(g.room(), 16 * 1024);
+    g.give(Bytes::from(vec![1; 16 * 1024]));
+    assert_eq!(g.room(), 0);
+    // The engine takes, the program reads: both go on, short of memory as they are.
+    assert_eq!(t.take(1 << 20).map(|b| b.len()), Some(16 * 1024));
+    assert_eq!(w.write(&[7; 100_000]).await.expect("room again"), 16 * 1024);
+    let mut out = vec![0; 16 * 1024];
+    r.read_exact(&mut out).await.expect("bytes");
+    assert_eq!(g.room(), 16 * 1024);
+    assert!(bell.take().contains(&'d'), "the reader rings");
+    drop(all);
+    assert_eq!((g.room(), budget.used()), (512 * 1024, 16 * 1024));
+    assert_eq!(w.write(&[7; 300_000]).await.expect("room"), 256 * 1024 - 16 * 1024);
+    drop((w, t, g, r));
+    assert_eq!(budget.used(), 0);
+}
+
+#[tokio::test]
+async fn z3_room_for_datagrams_ends_with_the_memory() {
+    let budget = Budget::new(1_000_000);
+    let room = Room::of(100_000, &budget, Part::Datagrams);
+    let one = room.try_take(40_000).expect("room");
+    assert_eq!(budget.used_by(Part::Datagrams), 40_000);
+    assert!(room.try_take(60_001).is_none(), "one past its own bound");
+    let others = budget.charge(Part::Streams, 940_000);
+    assert!(!room.is_affordable());
+    assert!(room.try_take(1).is_none() && room.take(1).await.is_none(), "98 percent are used");
+    drop(others);
+    assert!(room.take(60_000).await.is_some());
+    drop(one);
+    assert_eq!(budget.used(), 0);
 }

@@ -142,6 +142,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
+    /// Memory in MiB for links, tunnels, tables, streams and clients together [default: 256, at least 64].
+    #[arg(long, value_name = "MIB")]
+    memory_max: Option<u32>,
+
     /// What to log: error, warn, info, debug, trace, or a filter like `info,samovar::transport=debug`.
     ///
     /// Wins over RUST_LOG, which wins over the configuration file [default: info]. Logs go to stderr.
@@ -178,6 +182,7 @@ impl RunArgs {
             hosts: filled(self.hosts),
             subscriptions: if self.no_subscriptions { Some(Vec::new()) } else { filled(self.subscribe) },
             threads: self.threads,
+            memory_max: self.memory_max,
             log: self.log,
             ..Settings::default()
         };

@@ -143,6 +143,12 @@ fn basic_entries() -> Vec<Entry> {
             "Feeds of host names, fetched over I2P every 12 hours; [] for none. In networks other than the live one\n\
              there are none by default. A name that has a destination keeps it.",
         ),
+        entry(
+            "memory-max",
+            c.memory_max,
+            "Memory in MiB for links, tunnels, tables, streams and clients together, at least 64. Short of it, work for\n\
+             others is given up first, and own streams slow down.",
+        ),
         entry("threads", c.threads, "Threads to run on, 1 to 64. One is enough for tens of MB/s."),
         entry(
             "log",

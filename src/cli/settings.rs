@@ -60,6 +60,7 @@ pub(super) struct Settings {
     pub(super) hosts: Option<Vec<PathBuf>>,
     pub(super) subscriptions: Option<Vec<String>>,
     pub(super) threads: Option<usize>,
+    pub(super) memory_max: Option<u32>,
     pub(super) log: Option<String>,
     pub(super) sam_linger: Option<u32>,
     pub(super) sam_spare: Option<bool>,
@@ -119,6 +120,7 @@ impl Settings {
         set(&mut config.hosts, self.hosts);
         set(&mut config.subscriptions.urls, self.subscriptions);
         set(&mut config.threads, self.threads);
+        set(&mut config.memory_max, self.memory_max);
         set(&mut config.log, self.log);
     }
 

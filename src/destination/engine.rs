@@ -23,8 +23,7 @@ use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
 use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
-use crate::base::Doorbell;
-use crate::base::{Map, Mono, Now, Rng, map};
+use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
 use crate::garlic::{self, Sessions};
 use crate::netdb::PeerView;
@@ -170,6 +169,7 @@ pub(crate) struct Engine {
     ready: bool,
     needs_publishing: bool,
     metrics: Arc<DestinationMetrics>,
+    budget: Budget,
 }
 
 impl Engine {
@@ -217,9 +217,18 @@ impl Engine {
             ready: false,
             needs_publishing: !config.unpublished,
             metrics: Arc::default(),
+            budget: Budget::default(),
             keys,
             rng,
         }
+    }
+
+    /// What streams hold counts against `budget`.
+    #[must_use]
+    pub(crate) fn with_budget(mut self, budget: &Budget) -> Self {
+        self.streams.set_budget(budget);
+        self.budget = budget.clone();
+        self
     }
 
     /// Lease sets are dated after those of an earlier session of the same destination: others take none that is not newer.

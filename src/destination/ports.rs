@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::datagram::{Datagram, DatagramCounts, DatagramStyle};
 use super::{DatagramBinding, Error, ErrorKind};
-use crate::base::{Counter, Queue, QueueReceiver, QueueSender, Room, Share};
+use crate::base::{Budget, Counter, Part, Queue, QueueReceiver, QueueSender, Room, Share};
 use crate::wire::DestHash;
 use crate::wire::i2cp_gzip::Ports;
 use std::time::Duration;
@@ -104,6 +104,7 @@ pub(crate) struct PortsHandle {
     table: watch::Sender<Arc<Bindings>>,
     out: QueueSender<Box<OutDatagram>>,
     room: Room,
+    budget: Budget,
 }
 
 /// The task's side.
@@ -120,13 +121,14 @@ impl Drop for PortsTask {
     }
 }
 
-/// Both sides of a new session's ports.
-pub(crate) fn ports() -> (PortsHandle, PortsTask) {
+/// Both sides of a new session's ports. What waits in them counts against `budget`.
+pub(crate) fn ports(budget: &Budget) -> (PortsHandle, PortsTask) {
     let (table, seen) = watch::channel(Arc::default());
     // The room bounds the queue: it is as long as the smallest datagrams could make it.
     let (out, taken) = Queue::bounded("datagrams_out", OUT_BYTES as usize / ITEM_COST);
-    let room = Room::new(OUT_BYTES);
-    (PortsHandle { table, out, room: room.clone() }, PortsTask { table: seen, out: taken, room })
+    let room = Room::of(OUT_BYTES, budget, Part::Datagrams);
+    let handle = PortsHandle { table, out, room: room.clone(), budget: budget.clone() };
+    (handle, PortsTask { table: seen, out: taken, room })
 }
 
 /// The program's side of a binding.
@@ -173,7 +175,7 @@ impl PortsHandle {
             let id = table.last_id;
             let counts = Arc::<Counts>::default();
             let (deliver, arrivals) = Queue::bounded("datagrams_in", IN_BYTES as usize / ITEM_COST);
-            let room = Room::new(IN_BYTES);
+            let room = Room::of(IN_BYTES, &self.budget, Part::Datagrams);
             let bound = Bound { id, style: binding.style, counts: counts.clone(), room, deliver };
             table.datagrams.insert(key, bound);
             Ok(Taken { id, key, counts, arrivals })
@@ -214,7 +216,11 @@ impl PortsHandle {
 
     /// Waits for room for a payload of `len` bytes.
     pub(crate) async fn room(&self, len: usize) -> Result<Share, Error> {
-        self.room.take(len + ITEM_COST).await.ok_or_else(Error::closed)
+        match self.room.take(len + ITEM_COST).await {
+            Some(share) => Ok(share),
+            None if self.room.is_closed() => Err(Error::closed()),
+            None => Err(no_memory()),
+        }
     }
 
     /// Room for a payload of `len` bytes, if there is any now.
@@ -223,11 +229,16 @@ impl PortsHandle {
             return Err(Error::closed());
         }
         let full = || Error::new(ErrorKind::Limit, "too many datagrams wait to be sent");
-        self.room.try_take(len + ITEM_COST).ok_or_else(full)
+        let none = || if self.room.is_affordable() { full() } else { no_memory() };
+        self.room.try_take(len + ITEM_COST).ok_or_else(none)
     }
 
     /// Hands a datagram to the task.
     pub(crate) fn send(&self, datagram: OutDatagram) -> Result<(), Error> {
         self.out.try_push(Box::new(datagram)).map_err(|_| Error::closed())
     }
+}
+
+fn no_memory() -> Error {
+    Error::new(ErrorKind::Limit, "the router is short of memory; `memory-max` bounds it")
 }

@@ -19,7 +19,7 @@ use super::names::AddressBook;
 use super::spares::Spares;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
-use crate::base::{Clock, Net, Queue, QueueSender, Rng, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
 use crate::destination::{
@@ -250,6 +250,8 @@ pub(super) struct Inner {
     /// Sessions that stand ready for clients of the bridge.
     pub(super) spares: std::sync::OnceLock<Arc<Spares>>,
     pub(super) counters: Vec<super::control::Counters>,
+    /// What all of it may hold.
+    pub(super) budget: Budget,
 }
 
 impl Drop for Inner {
@@ -379,7 +381,7 @@ impl Router {
         let (ready_tx, ready) = oneshot::channel();
         let (counts_tx, counts) = watch::channel((0, 0, 0));
         let (progress_tx, progress) = watch::channel(String::new());
-        let (ports, ports_task) = destination::ports();
+        let (ports, ports_task) = destination::ports(&self.inner.budget);
         let wires = destination::task::Wires {
             clock: self.inner.clock.clone(),
             plane: self.inner.plane.own.clone(),
@@ -404,7 +406,7 @@ impl Router {
             counts,
             ports,
         });
-        let engine = Engine::new(&config, keys, rng.fork("engine")).dated_after(self.published(hash));
+        let engine = Engine::new(&config, keys, rng.fork("engine")).with_budget(&self.inner.budget).dated_after(self.published(hash));
         let (requests, pool_id, b32) =
             (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
         let nickname = config.nickname.clone();

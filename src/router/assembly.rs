@@ -16,7 +16,7 @@ use super::persist::{self, Job};
 use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
-use crate::base::{Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
 use crate::destination::task::Hint;
 use crate::netdb::reseed::Bundle;
 use crate::netdb::{self, PeerView};
@@ -118,12 +118,13 @@ pub(super) async fn start(
     let Prepared { storage, lock, keys, port, bootstrap, reseeder } =
         prepare(&config, &net, &clock, &mut rng)?;
     let (tasks, disk_tasks) = (Tasks::new(), Tasks::new());
+    let budget = Budget::new(u64::from(config.memory_max) << 20);
     let q = queues();
     let own = Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port)));
     let (own_info_tx, own_info) = watch::channel(own);
     let transport_metrics = Arc::new(TransportMetrics::default());
     let parts = transport::Parts {
-        config: transport_config(&config, port),
+        config: TransportConfig { budget: budget.clone(), ..transport_config(&config, port) },
         keys: LocalKeys::new(keys.hash(), copy_secret(keys.ntcp2()), keys.ntcp2_iv()),
         info: own_info.clone(),
         net,
@@ -141,13 +142,13 @@ pub(super) async fn start(
     own_info_tx.send_replace(Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port))));
     let outlets =
         ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };
-    let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane"));
+    let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane")).with_budget(&budget);
     let (plane, mut counters) =
         start_plane(plane_engine, &tasks, (clock.clone(), rng.fork("plane task")), q.peers.1, outlets);
     start_disk(&disk_tasks, storage.clone(), lock, q.disk.1);
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
-    let control = control(&config, port, &clock, keys.clone(), board, &mut rng);
+    let control = control(&config, port, &clock, keys.clone(), (board, &budget), &mut rng);
     counters.extend(control.counters());
     counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
     let wires = Wires {
@@ -170,6 +171,8 @@ pub(super) async fn start(
     let names = AddressBook::new(config.data_dir.clone(), config.hosts.clone(), tasks.clone(), clock.clone());
     let names_metrics = names.metrics();
     counters.push(("names", Box::new(move || names_metrics.snapshot())));
+    let memory = budget.clone();
+    counters.push(("memory", Box::new(move || memory.snapshot())));
     let inner = Inner {
         hash: keys.hash(),
         clock,
@@ -190,6 +193,7 @@ pub(super) async fn start(
         resolver: OnceCell::new(),
         spares: OnceLock::new(),
         counters,
+        budget,
         config,
     };
     let router = Router { inner: Arc::new(inner) };
@@ -250,7 +254,7 @@ fn control(
     port: u16,
     clock: &Clock,
     keys: Arc<RouterKeys>,
-    board: StatusBoard,
+    (board, budget): (StatusBoard, &Budget),
     rng: &mut Rng,
 ) -> Control {
     let now = clock.now();
@@ -264,11 +268,12 @@ fn control(
     if config.floodfill {
         netdb_config = netdb_config.with_floodfill();
     }
-    let engine = netdb::Engine::new(netdb_config, now, rng.fork("netdb"));
+    let engine = netdb::Engine::new(netdb_config, now, rng.fork("netdb")).with_budget(budget);
     let mut builder_config =
         if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
     builder_config.select.min_version = config.min_hop_version();
     builder_config.admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    builder_config.admission.budget = budget.clone();
     let router_keys = build::RouterKeys::new(hash, copy_secret(keys.encryption()));
     let builder = Builder::new(router_keys, builder_config, rng.fork("builder"));
     let exploratory = config.exploratory_pool();

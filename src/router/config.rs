@@ -31,6 +31,9 @@ const MIN_VERSION: RouterVersion = RouterVersion(0, 9, 59);
 pub const SUBSCRIPTION_DEFAULT: &str =
     "http://shx5vqsw7usdaunyzr2qmes2fq37oumybpudrd4jjj4e4vk4uusa.b32.i2p/hosts.txt";
 
+/// Least memory in MiB to run on.
+const MEMORY_LEAST: u32 = 64;
+
 /// Most subscriptions.
 const SUBSCRIPTIONS_MAX: usize = 16;
 
@@ -126,6 +129,9 @@ pub struct RouterConfig {
     pub hosts: Vec<PathBuf>,
     /// Feeds of host names. Default none; the command has one in the live network.
     pub subscriptions: SubscriptionConfig,
+    /// Memory in MiB that links, tunnels, tables, streams and clients may hold together, at least 64. Short of it, work for
+    /// others is given up first, and own streams slow down. Code and the system's buffers come in addition. Default 256.
+    pub memory_max: u32,
     /// Threads of the runtime that the command makes; a library user's router runs on its caller's runtime. Default 1.
     pub threads: usize,
     /// What the command logs, as a `tracing` filter. Default `info`.
@@ -157,6 +163,7 @@ impl Default for RouterConfig {
             min_floodfill: MIN_VERSION,
             hosts: Vec::new(),
             subscriptions: SubscriptionConfig::default(),
+            memory_max: 256,
             threads: 1,
             log: "info".into(),
         }
@@ -199,6 +206,10 @@ impl RouterConfig {
         self.sam_access.validate()?;
         if self.threads == 0 || self.threads > 64 {
             return Err(ConfigError::new("threads", format!("{} is not between 1 and 64", self.threads)));
+        }
+        if self.memory_max < MEMORY_LEAST {
+            let problem = format!("{} MiB is too little to run on; at least {MEMORY_LEAST}", self.memory_max);
+            return Err(ConfigError::new("memory-max", problem));
         }
         if let Some(url) = self.reseed.urls.iter().find(|u| !u.starts_with("https://")) {
             return Err(ConfigError::new("reseed-urls", format!("{url} does not start with https://")));

@@ -157,6 +157,7 @@ impl Backend for SamBackend {
                 status.known.1,
                 if status.published { "published" } else { "not published" }
             ),
+            memory: sam_status::memory(&router.inner.budget),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
         router.inner.tasks.spawn("sam_spares", spares::run(spares, router.status()));
     }
     let backend = Arc::new(SamBackend { router: Arc::downgrade(&router.inner) });
-    let server = SamServer::start(sam_config(config), backend, &router.inner.tasks)
+    let server = SamServer::start(sam_config(router), backend, &router.inner.tasks)
         .await
         .map_err(|error| start_error(config, error))?;
     if let Some(address) = server.address() {
@@ -42,10 +42,12 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     Ok(())
 }
 
-fn sam_config(config: &RouterConfig) -> SamConfig {
+fn sam_config(router: &Router) -> SamConfig {
+    let config = &router.inner.config;
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
     sam.limits.linger = config.sam_linger;
+    sam.budget = router.inner.budget.clone();
     sam.users = config.data_dir.as_ref().map(|dir| dir.join(USERS_FILE));
     sam.auth = access.auth;
     sam.forward_certs = access.forward_certs.clone();

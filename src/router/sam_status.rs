@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::{Budget, Part};
 use crate::destination::{SessionStatus, StreamStatus};
 
 /// Streams named one by one.
@@ -39,6 +40,14 @@ fn stream(stream: &StreamStatus) -> String {
         "stream with {}: window {}, {rtt}, {} bytes out, {} in, {} packets sent again",
         stream.peer, stream.window, stream.sent, stream.received, stream.resent
     )
+}
+
+/// One line: what is held of the budget of memory, and by whom.
+pub(super) fn memory(budget: &Budget) -> String {
+    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20);
+    let parts: Vec<String> =
+        Part::ALL.iter().map(|part| format!("{} {}", part.name(), mib(budget.used_by(*part)))).collect();
+    format!("memory {} of {} MiB: {}", mib(budget.used()), budget.max() >> 20, parts.join(", "))
 }
 
 fn span(age: Duration) -> String {

@@ -336,6 +336,8 @@ pub struct RouterStatus {
     pub uptime_s: u64,
     /// One line about what the router is doing or waiting for.
     pub note: String,
+    /// One line about its memory.
+    pub memory: String,
 }
 
 /// What `HELP STATUS` says about a session.

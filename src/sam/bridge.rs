@@ -4,7 +4,7 @@
 //! Each direction has one buffer, which exists only while it has something to do and grows to 64 KiB while the
 //! bytes keep coming; a reader that stops therefore stops its writer and nothing else. The two ends close as TCP
 //! does: an end of file passes through after every byte before it, and the other direction lives on. A reset passes
-//! through as a reset. Spec: none; SAMv3 leaves closing open, TCP's habits are what clients expect.
+//! through as a reset. The buffers count against the router's budget of memory and stay small when that runs short. Spec: none; SAMv3 leaves closing open, TCP's habits are what clients expect.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::BoxedStream;
 use super::socket::Socket;
+use crate::base::{Account, Budget};
 
 /// Buffer of a direction at rest: allocated when bytes come.
 const BUFFER_MIN: usize = 4 * 1024;
@@ -50,9 +51,10 @@ pub(super) async fn run(
     mut client: Socket,
     mut peer: BoxedStream,
     early: Vec<u8>,
+    memory: Account,
     ended: &CancellationToken,
 ) -> Outcome {
-    let mut bridge = Bridge::new(early);
+    let mut bridge = Bridge::new(early, memory);
     let outcome = tokio::select! { biased;
         () = ended.cancelled() => Outcome::SessionEnded,
         outcome = poll_fn(|cx| bridge.poll(cx, &mut client, &mut peer)) => outcome,
@@ -79,16 +81,25 @@ struct Bridge {
     /// Runs once the peer has closed and the client has not.
     linger: Option<Pin<Box<Sleep>>>,
     moved_up: u64,
+    /// The buffers of both directions.
+    memory: Account,
 }
 
 impl Bridge {
-    fn new(early: Vec<u8>) -> Self {
+    fn new(early: Vec<u8>, memory: Account) -> Self {
         let (up, down) = (Pump::new(early), Pump::new(Vec::new()));
-        Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0 }
+        Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0, memory }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<Outcome> {
-        match self.up.poll(cx, client, peer) {
+        let outcome = self.poll_both(cx, client, peer);
+        self.memory.set(self.up.buffer.capacity() + self.down.buffer.capacity());
+        outcome
+    }
+
+    fn poll_both(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<Outcome> {
+        let budget = self.memory.budget().clone();
+        match self.up.poll(cx, client, peer, &budget) {
             Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::ClientLost),
             // What came from the peer before it went is still delivered.
             Poll::Ready(Err(Fault::Write)) => {
@@ -97,7 +108,7 @@ impl Bridge {
             }
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
-        match self.down.poll(cx, peer, client) {
+        match self.down.poll(cx, peer, client, &budget) {
             Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::PeerLost),
             // What the client sent before it went is still delivered.
             Poll::Ready(Err(Fault::Write)) => {
@@ -117,9 +128,10 @@ impl Bridge {
     /// Sends what the client has written before now, until it is silent for a moment, then closes the stream. The client
     /// gets what came from the peer.
     fn poll_last(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<()> {
-        let _ = self.down.poll(cx, peer, client);
+        let budget = self.memory.budget().clone();
+        let _ = self.down.poll(cx, peer, client, &budget);
         loop {
-            if self.up.poll(cx, client, peer).is_ready() {
+            if self.up.poll(cx, client, peer, &budget).is_ready() {
                 return Poll::Ready(());
             }
             if self.up.state == State::Closing {
@@ -214,7 +226,13 @@ impl Pump {
     }
 
     /// Moves bytes until the source or the sink has to be waited for.
-    fn poll<R, W>(&mut self, cx: &mut Context<'_>, source: &mut R, sink: &mut W) -> Poll<Result<(), Fault>>
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        sink: &mut W,
+        budget: &Budget,
+    ) -> Poll<Result<(), Fault>>
     where
         R: AsyncRead + Unpin + ?Sized,
         W: AsyncWrite + Unpin + ?Sized,
@@ -229,7 +247,7 @@ impl Pump {
                 }
                 State::Copying => {
                     ready!(self.poll_drain(cx, sink))?;
-                    match self.poll_fill(cx, source) {
+                    match self.poll_fill(cx, source, budget) {
                         Poll::Ready(Ok(0)) => self.state = State::Closing,
                         Poll::Ready(Ok(_)) => {}
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Read)),
@@ -266,10 +284,16 @@ impl Pump {
     }
 
     /// Reads once into the empty buffer.
-    fn poll_fill<R>(&mut self, cx: &mut Context<'_>, source: &mut R) -> Poll<io::Result<usize>>
+    fn poll_fill<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut R,
+        budget: &Budget,
+    ) -> Poll<io::Result<usize>>
     where
         R: AsyncRead + Unpin + ?Sized,
     {
+        self.size = self.size.min(budget.share(BUFFER_MAX, BUFFER_MIN));
         if self.buffer.len() != self.size {
             self.buffer = vec![0; self.size];
         }

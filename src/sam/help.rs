@@ -134,6 +134,9 @@ pub(super) fn status(
     if !router.note.is_empty() {
         let _ = write!(body, "\nrouter: {}", router.note);
     }
+    if !router.memory.is_empty() {
+        let _ = write!(body, "\nrouter: {}", router.memory);
+    }
     let _ = write!(
         body,
         "\nbridge: {} connections, {} sessions, {} UDP datagrams dropped",

@@ -19,7 +19,10 @@ use super::socket::{Origin, Socket};
 use super::tls;
 #[cfg(unix)]
 use super::unix::UnixDoor;
+use crate::base::{Charge, Part};
 
+/// Memory of a client that does nothing, about.
+const CLIENT_COST: usize = 6 * 1024;
 /// What a client hears when there is no room.
 const FULL: &str = "too many connections";
 /// Refused clients that are waited for at once, so that the refusal arrives although they are still talking.
@@ -180,6 +183,7 @@ fn spare_socket() -> Option<socket2::Socket> {
 struct Seat {
     shared: Arc<Shared>,
     address: IpAddr,
+    _memory: Charge,
 }
 
 impl Seat {
@@ -192,7 +196,8 @@ impl Seat {
         }
         clients.push(address);
         shared.metrics.sockets_open.set(clients.len() as u64);
-        Some(Self { shared: shared.clone(), address })
+        let memory = shared.budget.charge(Part::Sam, CLIENT_COST);
+        Some(Self { shared: shared.clone(), address, _memory: memory })
     }
 }
 

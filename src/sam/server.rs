@@ -23,7 +23,7 @@ use super::registry::{Registry, SessionLimits};
 use super::tls::{self, TlsAddress};
 #[cfg(unix)]
 use super::unix::{UnixDoor, UnixSocket};
-use crate::base::Tasks;
+use crate::base::{Account, Budget, Part, Tasks};
 
 /// Where the bridge listens and what it allows.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct SamConfig {
     pub auth: bool,
     /// Bounds.
     pub limits: Limits,
+    /// The router's memory, against which the buffers of clients count. Default: never short.
+    pub budget: Budget,
 }
 
 impl Default for SamConfig {
@@ -62,6 +64,7 @@ impl Default for SamConfig {
             users: None,
             auth: false,
             limits: Limits::default(),
+            budget: Budget::default(),
         }
     }
 }
@@ -236,6 +239,7 @@ pub(super) struct Shared {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) registry: Arc<Registry>,
     pub(super) limits: Limits,
+    pub(super) budget: Budget,
     pub(super) lookups: LookupCache,
     pub(super) tasks: Tasks,
     pub(super) access: Arc<Access>,
@@ -251,6 +255,13 @@ pub(super) struct Shared {
     pub(super) refusals: Arc<Semaphore>,
     /// One address for each client that is connected.
     pub(super) clients: Mutex<Vec<IpAddr>>,
+}
+
+impl Shared {
+    /// An account for the buffers of one client.
+    pub(super) fn account(&self) -> Account {
+        self.budget.account(Part::Sam)
+    }
 }
 
 /// A running bridge. It ends with the tasks it was started on.
@@ -302,6 +313,7 @@ impl SamServer {
             registry: Registry::new(counts),
             pace: Pace::new(limits.session_burst, limits.session_interval),
             limits,
+            budget: config.budget,
             lookups: LookupCache::default(),
             tasks: tasks.clone(),
             access: Arc::new(access),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Memory of what is over or not yet begun: closed ids, SYNs seen, and data that came before its SYN.
 
-use crate::base::{Map, Mono, Rng, Set, map, set};
+use crate::base::{Account, Map, Mono, Rng, Set, map, set};
 use crate::wire::DestHash;
 use crate::wire::i2cp_gzip::Ports;
 use std::collections::VecDeque;
@@ -16,6 +16,8 @@ const SYNS_MAX: usize = 16_384;
 const EARLY_WAIT: Duration = Duration::from_secs(10);
 const EARLY_STREAMS_MAX: usize = 64;
 const EARLY_PACKETS_MAX: usize = 16;
+/// Bytes of all of it.
+const EARLY_BYTES_MAX: usize = 512 * 1024;
 
 /// What is left of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -95,16 +97,21 @@ impl Closed {
 pub(crate) struct Early {
     by_stream: Map<(DestHash, u32), Vec<Vec<u8>>>,
     order: VecDeque<(Mono, (DestHash, u32))>,
+    /// The bytes of all packets.
+    pub(crate) memory: Account,
 }
 
 impl Early {
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { by_stream: map(rng), order: VecDeque::new() }
+        Self { by_stream: map(rng), order: VecDeque::new(), memory: Account::default() }
     }
 
     /// Keeps a packet; answers whether there was room.
     pub(crate) fn keep(&mut self, now: Mono, key: (DestHash, u32), packet: &[u8]) -> bool {
         self.expire(now);
+        if self.memory.held() + packet.len() > EARLY_BYTES_MAX {
+            return false;
+        }
         if !self.by_stream.contains_key(&key) {
             if self.order.len() >= EARLY_STREAMS_MAX {
                 return false;
@@ -115,12 +122,14 @@ impl Early {
         let room = packets.len() < EARLY_PACKETS_MAX;
         if room {
             packets.push(packet.to_vec());
+            self.memory.swap(0, packet.len());
         }
         room
     }
 
     pub(crate) fn take(&mut self, key: &(DestHash, u32)) -> Vec<Vec<u8>> {
         let packets = self.by_stream.remove(key).unwrap_or_default();
+        self.memory.swap(packets.iter().map(Vec::len).sum(), 0);
         if !packets.is_empty() {
             self.order.retain(|(_, k)| k != key);
         }
@@ -133,7 +142,8 @@ impl Early {
                 return;
             }
             self.order.pop_front();
-            self.by_stream.remove(&key);
+            let gone = self.by_stream.remove(&key).unwrap_or_default();
+            self.memory.swap(gone.iter().map(Vec::len).sum(), 0);
         }
     }
 }

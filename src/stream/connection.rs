@@ -10,12 +10,12 @@
 
 use super::author::PeerKey;
 use super::congestion::Control;
-use super::recv::RecvBuffer;
+use super::recv::{BYTES_MAX, RecvBuffer};
 use super::rtt::Rtt;
-use super::send::SendBuffer;
+use super::send::{SendBuffer, UNSENT_MAX};
 use super::types::{CloseReason, Event, PathHint, StreamId, StreamStats};
 use super::{Config, ConnectOptions};
-use crate::base::Mono;
+use crate::base::{Budget, Mono};
 use crate::wire::i2cp_gzip::Ports;
 use crate::wire::{DestHash, Destination};
 use bytes::Bytes;
@@ -38,6 +38,11 @@ const RESENDS_OF_QUESTION: u32 = 7;
 const DISCARD_MAX: u64 = 64 * 1024;
 /// A peer that still sends so long after all of ours arrived is told as well, however little it is.
 const DISCARD_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes that a stream may hold each way, and packets that it may have in flight, when there is no memory left.
+const SHARE_LEAST: usize = 16 * 1024;
+const WINDOW_LEAST: usize = 16;
+const WINDOW_CAP: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -76,6 +81,8 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) accepted: bool,
     pub(crate) send: SendBuffer,
+    /// Most numbers without an ack while the router is short of memory.
+    pub(crate) span_cap: u32,
     pub(crate) recv: RecvBuffer,
     pub(crate) rtt: Rtt,
     pub(crate) control: Control,
@@ -143,6 +150,7 @@ impl Connection {
             phase,
             accepted: phase == Phase::Opening,
             send: SendBuffer::default(),
+            span_cap: u32::MAX,
             recv: RecvBuffer::default(),
             rtt: Rtt::default(),
             control: Control::new(config.window_max.max(1)),
@@ -205,6 +213,19 @@ impl Connection {
     /// Whether the stream can be forgotten.
     pub(crate) fn is_done(&self) -> bool {
         self.phase == Phase::Dead && !self.reset_due && (self.closed || !self.accepted)
+    }
+
+    /// Memory held, about.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>() + self.send.memory() + self.recv.memory()
+    }
+
+    /// Keeps to what the budget leaves: takes less from the program and from the peer. What was taken is kept.
+    pub(crate) fn fit(&mut self, budget: &Budget) {
+        self.send.set_unsent_max(budget.share(UNSENT_MAX, SHARE_LEAST));
+        self.recv.set_bytes_max(budget.share(BYTES_MAX, 2 * SHARE_LEAST));
+        let window = budget.share(WINDOW_CAP, WINDOW_LEAST);
+        self.span_cap = if window == WINDOW_CAP { u32::MAX } else { u32::try_from(window).unwrap_or(u32::MAX) };
     }
 
     /// The stream is over, for `reason`.

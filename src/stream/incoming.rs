@@ -57,6 +57,7 @@ impl Table {
             return;
         };
         let conn = &mut slot.conn;
+        conn.fit(self.memory.budget());
         let foreign = from.is_some_and(|f| f != conn.remote);
         let other_stream = conn.remote_id != 0 && packet.receive_id != conn.remote_id && !packet.has(RESET);
         if foreign || other_stream {

@@ -109,7 +109,7 @@ impl Connection {
         {
             return None;
         }
-        if (self.choked && self.credit == 0) || self.send.span() >= self.control.span_max() {
+        if (self.choked && self.credit == 0) || self.send.span() >= self.control.span_max().min(self.span_cap) {
             return None;
         }
         let unsent = self.send.unsent();
@@ -300,7 +300,7 @@ impl Connection {
         if self.phase == Phase::Answering && self.send.next() == 1 {
             self.data_after = now + Duration::from_millis(100);
         }
-        if self.wants_writable && self.send.room() >= super::send::UNSENT_MAX / 4 {
+        if self.wants_writable && self.send.room() >= self.send.unsent_max() / 4 {
             self.wants_writable = false;
             events.push_back(Event::Writable(self.stream_id()));
         }

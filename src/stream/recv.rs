@@ -2,8 +2,8 @@
 //! The receiving half of a stream: puts packets in order and knows what is missing.
 //!
 //! Holds at most [`AHEAD_MAX`] numbers beyond the next one and [`BYTES_MAX`] bytes. A packet that does not fit is
-//! refused and not acknowledged, so nothing that was acknowledged is ever lost. From [`CHOKE_AT`] unread bytes the
-//! peer is asked to stop, until less than [`UNCHOKE_AT`] are left.
+//! refused and not acknowledged, so nothing that was acknowledged is ever lost. From half of that on the peer is asked
+//! to stop, until less than a quarter is left. When the router is short of memory, the bytes are fewer.
 
 use crate::wire::stream_packet::NACKS_MAX;
 use bytes::Bytes;
@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 pub(crate) const AHEAD_MAX: u32 = 512;
 /// Bytes kept for the application and out of order, each.
 pub(crate) const BYTES_MAX: usize = 1 << 20;
-const CHOKE_AT: usize = 512 * 1024;
-const UNCHOKE_AT: usize = 256 * 1024;
+/// Memory of a packet besides its payload.
+const PACKET_COST: usize = 64;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,10 @@ struct Segment {
 }
 
 /// Received packets of one stream. Numbers start at 0 with the peer's SYN.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RecvBuffer {
+    /// Bytes kept for the application and out of order, each.
+    bytes_max: usize,
     next: u32,
     ahead: VecDeque<Option<Segment>>,
     ahead_bytes: usize,
@@ -48,7 +50,33 @@ pub(crate) struct RecvBuffer {
     choking: bool,
 }
 
+impl Default for RecvBuffer {
+    fn default() -> Self {
+        Self {
+            bytes_max: BYTES_MAX,
+            next: 0,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            closed: false,
+            discard: false,
+            choking: false,
+        }
+    }
+}
+
 impl RecvBuffer {
+    /// Changes how much is kept; what is here stays.
+    pub(crate) fn set_bytes_max(&mut self, bytes: usize) {
+        self.bytes_max = bytes.min(BYTES_MAX);
+    }
+
+    /// Memory held, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.ready_bytes + self.ahead_bytes + (self.ready.len() + self.ahead.len()) * PACKET_COST
+    }
+
     /// Takes a numbered packet.
     pub(crate) fn insert(&mut self, sequence: u32, payload: &[u8], close: bool) -> Insert {
         if sequence < self.next || self.closed {
@@ -59,7 +87,8 @@ impl RecvBuffer {
             return Insert::Refused;
         }
         if distance == 0 {
-            if self.ready_bytes.saturating_add(payload.len()) > BYTES_MAX {
+            // One packet always fits, whatever the memory.
+            if self.ready_bytes > 0 && self.ready_bytes.saturating_add(payload.len()) > self.bytes_max {
                 self.choking = true;
                 return Insert::Refused;
             }
@@ -73,7 +102,7 @@ impl RecvBuffer {
         if self.ahead.get(slot).is_some_and(Option::is_some) {
             return Insert::Duplicate;
         }
-        if self.ahead_bytes.saturating_add(payload.len()) > BYTES_MAX {
+        if self.ahead_bytes.saturating_add(payload.len()) > self.bytes_max {
             return Insert::Refused;
         }
         if self.ahead.len() <= slot {
@@ -93,7 +122,7 @@ impl RecvBuffer {
             self.ready_bytes = self.ready_bytes.saturating_add(segment.payload.len());
             self.ready.push_back(segment.payload);
         }
-        if self.ready_bytes >= CHOKE_AT {
+        if self.ready_bytes >= self.bytes_max / 2 {
             self.choking = true;
         }
     }
@@ -153,7 +182,7 @@ impl RecvBuffer {
 
     /// Whether the peer should be choked. The answer changes back only when the buffer has been half emptied.
     pub(crate) fn is_choking(&mut self) -> bool {
-        if self.choking && self.ready_bytes <= UNCHOKE_AT {
+        if self.choking && self.ready_bytes <= self.bytes_max / 4 {
             self.choking = false;
         }
         self.choking

@@ -15,6 +15,8 @@ use std::time::Duration;
 const NACKS_BEFORE_A_LIE: usize = 256;
 /// Bytes accepted but not sent.
 pub(crate) const UNSENT_MAX: usize = 256 * 1024;
+/// Memory of a packet that waits for its ack, besides its payload.
+const SENT_COST: usize = size_of::<Sent>() + 16;
 /// Packets sent later that make one lost when they are acknowledged.
 const REORDER_PACKETS: u64 = 3;
 const REORDER_PACKETS_MAX: u64 = 512;
@@ -69,6 +71,10 @@ pub(crate) struct Acked {
 pub(crate) struct SendBuffer {
     chunks: VecDeque<Bytes>,
     unsent: usize,
+    /// Most of these: less when the router is short of memory.
+    unsent_max: usize,
+    /// Payload of packets that wait for their acks.
+    sent_bytes: usize,
     taken: bool,
     waiting_since: Mono,
     sent: VecDeque<Sent>,
@@ -92,6 +98,8 @@ impl Default for SendBuffer {
         Self {
             chunks: VecDeque::new(),
             unsent: 0,
+            unsent_max: UNSENT_MAX,
+            sent_bytes: 0,
             taken: false,
             waiting_since: Mono::default(),
             sent: VecDeque::new(),
@@ -133,7 +141,22 @@ impl SendBuffer {
 
     /// Room for further bytes.
     pub(crate) const fn room(&self) -> usize {
-        UNSENT_MAX.saturating_sub(self.unsent)
+        self.unsent_max.saturating_sub(self.unsent)
+    }
+
+    /// Room when nothing waits.
+    pub(crate) const fn unsent_max(&self) -> usize {
+        self.unsent_max
+    }
+
+    /// Changes how much is accepted; what is here stays.
+    pub(crate) fn set_unsent_max(&mut self, bytes: usize) {
+        self.unsent_max = bytes.min(UNSENT_MAX);
+    }
+
+    /// Memory held, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.unsent + self.sent_bytes + self.sent.len() * SENT_COST
     }
 
     /// Appends what fits; answers how much.
@@ -223,6 +246,7 @@ impl SendBuffer {
         let sequence = self.next;
         self.next = self.next.saturating_add(1);
         self.unacked = self.unacked.saturating_add(1);
+        self.sent_bytes = self.sent_bytes.saturating_add(payload.len());
         self.sent.push_back(Sent {
             sequence,
             kind,
@@ -319,6 +343,7 @@ impl SendBuffer {
             self.unacked = self.unacked.saturating_sub(1);
             out.facts.acked = out.facts.acked.saturating_add(1);
             out.bytes = out.bytes.saturating_add(sent.payload.len());
+            self.sent_bytes = self.sent_bytes.saturating_sub(sent.payload.len());
             out.syn |= sent.kind == SentKind::Syn;
             let age = now.since(sent.sent_at);
             let too_soon = sent.transmissions > 1 && least.is_some_and(|l| age < l * 3 / 4);

@@ -10,7 +10,7 @@ use super::connection::{Connection, Phase};
 use super::peers::{self, Bucket, Peer, Quota};
 use super::types::CloseReason;
 use super::{Config, ConnectOptions, Event, OutPacket, StreamId, StreamMetrics, StreamStats};
-use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
+use crate::base::{Account, Budget, Map, Mono, Now, Part, Rng, TimerQueue, map};
 use crate::crypto::sign::AnySigningKey;
 use crate::wire::i2cp_gzip::Ports;
 use crate::wire::{DestHash, Destination, OfflineSignature, StreamPacket};
@@ -39,6 +39,8 @@ pub(crate) struct Slot {
     counted: u32,
     /// When the timer queue will bring it up.
     armed: Option<Mono>,
+    /// Its memory as the table's account has it.
+    held: usize,
 }
 
 /// All streams of one local destination.
@@ -64,6 +66,8 @@ pub struct Table {
     ready: VecDeque<u32>,
     turn: u32,
     timers: TimerQueue<u32>,
+    /// What all streams hold.
+    pub(crate) memory: Account,
 }
 
 impl Table {
@@ -92,9 +96,21 @@ impl Table {
             ready: VecDeque::new(),
             turn: 0,
             timers: TimerQueue::new(),
+            memory: Account::default(),
             author: Author { hash: local.hash(), local, key: signing, offline, rng },
             config,
         }
+    }
+
+    /// What streams hold counts against `budget`, and when that runs short they take less from programs and peers.
+    pub fn set_budget(&mut self, budget: &Budget) {
+        self.memory = budget.account(Part::Streams);
+        self.early.memory = budget.account(Part::Streams);
+    }
+
+    /// Memory that all streams hold, about.
+    pub fn memory(&self) -> usize {
+        self.memory.held()
     }
 
     /// Counters, shared with whoever shows them.
@@ -139,7 +155,7 @@ impl Table {
         let burst = self.config.syn_per_peer.1;
         let peer = peers::entry(&mut self.peers, now, remote, burst);
         peer.streams = peer.streams.saturating_add(1);
-        self.conns.insert(id, Slot { conn: Box::new(conn), queued: false, counted: 0, armed: None });
+        self.conns.insert(id, Slot { conn: Box::new(conn), queued: false, counted: 0, armed: None, held: 0 });
         self.touch(now, id);
     }
 
@@ -173,6 +189,7 @@ impl Table {
     /// If not all, [`Event::Writable`] follows when there is room again.
     pub fn write(&mut self, now: Now, id: StreamId, data: Bytes) -> usize {
         let Some(slot) = self.conns.get_mut(&id.0) else { return 0 };
+        slot.conn.fit(self.memory.budget());
         let taken = slot.conn.write(now.mono, data);
         if taken > 0 {
             self.touch(now.mono, id.0);
@@ -191,6 +208,8 @@ impl Table {
         let bytes = slot.conn.read(max);
         if slot.conn.ack.now && !slot.queued {
             self.touch(now.mono, id.0);
+        } else {
+            self.account(id.0);
         }
         bytes
     }
@@ -296,6 +315,7 @@ impl Table {
                 continue;
             };
             let room = self.peers.get(&slot.conn.remote).is_none_or(Peer::has_room);
+            slot.conn.fit(self.memory.budget());
             let packet = slot.conn.poll(now.mono, &mut self.author, room, &mut self.events);
             if packet.is_some() {
                 self.turn += 1;
@@ -356,8 +376,17 @@ impl Table {
         self.rearm(now, id);
     }
 
+    /// Brings the account of memory up to date with a stream.
+    fn account(&mut self, id: u32) {
+        if let Some(slot) = self.conns.get_mut(&id) {
+            let before = std::mem::replace(&mut slot.held, slot.conn.memory());
+            self.memory.swap(before, slot.held);
+        }
+    }
+
     /// Brings the peer's count of packets in flight up to date, and wakes who waited for room.
     fn count_flight(&mut self, now: Mono, id: u32) {
+        self.account(id);
         let Some(slot) = self.conns.get_mut(&id) else { return };
         let (before, after) = (slot.counted, slot.conn.send.in_flight());
         slot.counted = after;
@@ -400,6 +429,7 @@ impl Table {
 
     fn forget(&mut self, now: Mono, id: u32) {
         let Some(slot) = self.conns.remove(&id) else { return };
+        self.memory.swap(slot.held, 0);
         let conn = slot.conn;
         self.timers.cancel(&id);
         self.by_remote.remove(&(conn.remote, conn.remote_id));

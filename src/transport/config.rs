@@ -4,6 +4,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::base::Budget;
+
 /// How a router links to others. `Default` is the live network, outbound only.
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
@@ -40,6 +42,8 @@ pub struct TransportConfig {
     pub transit_wait: Duration,
     /// Time for a TCP connection to be made. Default 6 s.
     pub connect_timeout: Duration,
+    /// The router's memory; when it runs short, transit is dropped. Default: never short.
+    pub budget: Budget,
 }
 
 impl Default for TransportConfig {
@@ -59,6 +63,7 @@ impl Default for TransportConfig {
             accepts_burst: 20,
             transit_wait: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(6),
+            budget: Budget::default(),
         }
     }
 }

@@ -38,6 +38,8 @@ crate::metrics! {
         dropped_late: Counter,
         /// Messages dropped because the peer's queue was full.
         dropped_full: Counter,
+        /// Transit dropped because the router is short of memory.
+        dropped_memory: Counter,
         /// Messages dropped because they had waited too long when their turn came.
         dropped_stale: Counter,
         /// Messages too long for a frame.

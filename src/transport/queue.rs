@@ -7,7 +7,7 @@
 //! the peer and not to a connection, so it outlives a replaced connection. Requirement N8.
 
 use super::TransportMetrics;
-use crate::base::{Counter, Mono, Now};
+use crate::base::{Account, Ask, Budget, Counter, Mono, Now, Part};
 use crate::wire::I2np;
 use std::collections::VecDeque;
 use std::fmt;
@@ -69,6 +69,8 @@ struct State {
     /// Share of transit drops owed, in thousandths: spreads them evenly without a random number per message.
     early_drop: u32,
     waker: Option<Waker>,
+    /// The bytes as the router's budget has them.
+    memory: Account,
 }
 
 struct Shared {
@@ -100,8 +102,9 @@ impl fmt::Debug for PeerSender {
 }
 
 impl PeerSender {
-    pub(crate) fn new(metrics: Arc<TransportMetrics>, transit_wait: Duration) -> Self {
-        Self { shared: Arc::new(Shared { state: Mutex::default(), metrics, late: transit_wait }) }
+    pub(crate) fn new(metrics: Arc<TransportMetrics>, transit_wait: Duration, budget: &Budget) -> Self {
+        let state = State { memory: budget.account(Part::TransportOut), ..State::default() };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), metrics, late: transit_wait }) }
     }
 
     /// Queues `messages` and answers how many were dropped (each is counted by its reason).
@@ -116,6 +119,7 @@ impl PeerSender {
                     dropped += 1;
                 }
             }
+            state.account();
             if state.is_empty() { None } else { state.waker.take() }
         };
         if let Some(waker) = waker {
@@ -160,6 +164,7 @@ impl PeerSender {
         state.control = VecDeque::new();
         state.data = VecDeque::new();
         (state.bytes, state.transit_bytes) = (0, 0);
+        state.account();
         self.shared.metrics.dropped_closed.add(lost as u64);
         lost
     }
@@ -200,6 +205,7 @@ impl PeerSender {
                 into.push(entry.message);
             }
         }
+        state.account();
     }
 }
 
@@ -207,6 +213,10 @@ impl PeerSender {
 type Reason = fn(&TransportMetrics) -> &Counter;
 
 impl State {
+    fn account(&mut self) {
+        self.memory.set(self.bytes);
+    }
+
     fn is_empty(&self) -> bool {
         self.control.is_empty() && self.data.is_empty()
     }
@@ -228,6 +238,9 @@ impl State {
         }
         let bytes = entry.bytes();
         if entry.class == Class::Transit {
+            if !self.memory.budget().allows(Ask::TransitData) {
+                return Err(|m| &m.dropped_memory);
+            }
             if self.active.is_some() && self.drop_early(now.mono, shared.late) {
                 return Err(|m| &m.dropped_late);
             }

@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting, Wanted};
-use crate::base::Now;
 use crate::base::pipe;
+use crate::base::{Now, Part};
 use crate::destination::open::Open;
 use crate::destination::ports::Bindings;
 use crate::destination::{Cause, ConnectOptions, Error, ErrorKind, I2pStream, Target};
@@ -122,8 +122,8 @@ impl Engine {
         local: u16,
         far: u16,
     ) -> I2pStream {
-        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.bell.clone(), id);
-        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.bell.clone(), id);
+        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
+        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
         self.open.insert(id, Open::new(taker, giver));
         // Data may have come before the stream was taken.
         self.bell.ring(id);

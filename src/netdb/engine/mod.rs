@@ -30,7 +30,7 @@ use super::standing::{Report, Standing};
 use super::store::{Admitted, Changed, LeaseSets, Origin, Refusal, Routers, Rules};
 use super::tags::Tags;
 use super::view::{PeerEntry, PeerView, ViewPolicy};
-use crate::base::{Mono, Now, Rng, TimerQueue};
+use crate::base::{Account, Ask, Budget, Mono, Now, Part, Rng, TimerQueue};
 use crate::crypto::Verified;
 use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, Hash, I2np, I2npKind, RouterHash,
@@ -47,6 +47,9 @@ const VIEW_SMALL: usize = 256;
 const RANK_INTERVAL: Duration = Duration::from_secs(45);
 const KEEP_INTERVAL: Duration = Duration::from_secs(5);
 const PROFILES_SAVE_INTERVAL: Duration = Duration::from_secs(300);
+/// Memory of a router and of a profile, about.
+const ROUTER_COST: usize = 6 * 1024;
+const PROFILE_COST: usize = 256;
 /// RouterInfos handed out for saving in one go.
 const SAVES_MAX: usize = 64;
 const TAGS_MAX: usize = 4_096;
@@ -88,6 +91,8 @@ pub struct Engine {
     unasked: Bucket,
     timers: TimerQueue<Timer>,
     actions: VecDeque<Action>,
+    /// What the tables hold.
+    memory: Account,
 }
 
 impl Engine {
@@ -121,6 +126,7 @@ impl Engine {
             unasked: Bucket::new(UNASKED_PER_SECOND, UNASKED_BURST),
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
+            memory: Account::default(),
             config,
             rng,
         };
@@ -129,6 +135,18 @@ impl Engine {
         engine.timers.set(Timer::SaveProfiles, now.mono + PROFILES_SAVE_INTERVAL);
         engine.timers.set(Timer::Explore, now.mono + Duration::from_secs(2));
         engine
+    }
+
+    /// What the tables hold counts against `budget`. When that runs short, nobody new is looked for.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &Budget) -> Self {
+        self.memory = budget.account(Part::NetDb);
+        self
+    }
+
+    /// Whether the router can afford to know more routers.
+    fn is_curious(&self) -> bool {
+        self.memory.budget().allows(Ask::Exploration)
     }
 
     /// Takes one input in.
@@ -259,6 +277,8 @@ impl Engine {
     fn settle(&mut self, now: Now) {
         self.fetch_more(now);
         self.refresh_view(now);
+        let (routers, profiles) = (self.routers.len(), self.profiles.len());
+        self.memory.set(routers * ROUTER_COST + self.leases.bytes() + profiles * PROFILE_COST);
     }
 
     fn on_message(&mut self, now: Now, source: Source, message: &I2np) {
@@ -293,7 +313,7 @@ impl Engine {
 
     /// What a peer says about itself on its own transport session.
     fn on_transport_info(&mut self, now: Now, from: RouterHash, bytes: &[u8], flood: bool) {
-        if !self.unasked.take(now.mono) {
+        if !self.unasked.take(now.mono) || !self.is_curious() {
             self.metrics.stores_refused_busy.inc();
             return;
         }
@@ -432,3 +452,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod memory_tests;

@@ -431,7 +431,7 @@ impl Engine {
         };
         let spread = self.rng.below(u64::try_from(pause.as_millis()).unwrap_or(0) / 4);
         self.timers.set(Timer::Explore, now.mono + pause + Duration::from_millis(spread));
-        if self.routers.len() > EXPLORE_ENOUGH || self.view.floodfills().is_empty() {
+        if self.routers.len() > EXPLORE_ENOUGH || self.view.floodfills().is_empty() || !self.is_curious() {
             return;
         }
         self.searches.explored += 1;

@@ -62,6 +62,11 @@ pub(crate) struct LeaseSets {
 }
 
 impl LeaseSets {
+    /// Bytes of all of them.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) const fn new(own: RouterHash, count_max: usize, bytes_max: usize) -> Self {
         Self { own, table: BTreeMap::new(), bytes: 0, count_max, bytes_max }
     }

@@ -34,6 +34,7 @@ use super::registry::Reservation;
 use super::reply::{self, Domain};
 use super::server::Shared;
 use super::socket::{Origin, Socket};
+use crate::base::Account;
 
 /// Unknown commands in a row after which a client is taken for junk.
 const JUNK_MAX: u8 = 8;
@@ -82,6 +83,8 @@ struct Conn {
     junk: u8,
     /// A command has been taken since `HELLO`.
     active: bool,
+    /// The bytes that wait to be understood.
+    memory: Account,
 }
 
 /// Serves a client to its end.
@@ -90,6 +93,7 @@ pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
         stream: Link::Whole(stream),
         peer,
         lines: Lines::new(LINE_BEFORE_HELLO_MAX),
+        memory: shared.account(),
         shared,
         version: Version::V3_0,
         owned: None,
@@ -328,7 +332,9 @@ impl Conn {
     /// Reads once from the socket; 0 is its end. Safe to drop.
     async fn fill(&mut self) -> io::Result<usize> {
         let lines = &mut self.lines;
-        self.stream.read_some(|bytes| lines.extend(bytes)).await
+        let count = self.stream.read_some(|bytes| lines.extend(bytes)).await;
+        self.memory.set(self.lines.pending().len());
+        count
     }
 
     /// Closes the socket as the last command wants it and ends the session that it owned.

@@ -6,5 +6,6 @@ mod closing;
 mod flow;
 mod goodput;
 mod hostile;
+mod memory;
 mod parts;
 mod world;

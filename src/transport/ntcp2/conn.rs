@@ -8,7 +8,7 @@ use super::super::{CloseReason, ConnId, FromPeer, PeerSender};
 use super::frame::FRAME_MAX;
 use super::session::{Closed, Event, Session};
 use super::task::{BUFFER_MIN, Command, Own, STALL, Shared, report_info};
-use crate::base::{Duplex, Mono, Now};
+use crate::base::{Account, Duplex, Mono, Now, Part};
 use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{I2np, RouterHash, RouterInfo};
 use std::future::poll_fn;
@@ -47,6 +47,8 @@ pub(super) struct Link<'a, T> {
     last_read: Mono,
     last_write: Mono,
     taken: Vec<I2np>,
+    /// The buffers as the router's budget has them.
+    memory: (Account, Account),
 }
 
 /// What one poll of the socket and the queue brought.
@@ -70,6 +72,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
         let mut info = shared.info.clone();
         let current = info.borrow_and_update().clone();
         let filled = rest.len();
+        let budget = &shared.config.budget;
         Self {
             shared,
             conn,
@@ -85,7 +88,13 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
             last_read: now,
             last_write: now,
             taken: Vec::new(),
+            memory: (budget.account(Part::TransportIn), budget.account(Part::TransportOut)),
         }
+    }
+
+    fn account(&mut self) {
+        self.memory.0.set(self.buf.capacity());
+        self.memory.1.set(self.out.capacity());
     }
 
     fn now(&self) -> Now {
@@ -103,6 +112,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
                 return end;
             }
             self.refill(&sender);
+            self.account();
             let deadline = self.deadline();
             if deadline < armed {
                 armed = deadline;

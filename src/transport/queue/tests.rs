@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 use super::*;
+use crate::base::Budget;
 use crate::wire::{I2npKind, MessageId};
 use std::task::Waker;
 
@@ -19,7 +20,7 @@ fn messages(ids: std::ops::Range<u32>, bytes: usize) -> Vec<I2np> {
 
 fn sender() -> (PeerSender, Arc<TransportMetrics>) {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250));
+    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &Budget::default());
     sender.attach(CONN);
     (sender, metrics)
 }
@@ -118,7 +119,7 @@ fn expired_messages_make_room_before_transit_does() {
 #[test]
 fn while_dialling_32_messages_wait_and_nobody_takes() {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250));
+    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &Budget::default());
     assert_eq!(sender.push(now(), messages(0..40, 10), Class::Own), 8);
     assert_eq!(metrics.dropped_dialling.get(), 8);
     assert!(take(&sender, now(), 10_000).is_empty());
@@ -153,4 +154,29 @@ fn a_take_stops_at_its_share() {
     sender.push(now(), messages(0..100, 1000), Class::Own);
     assert_eq!(take(&sender, now(), 10_000).len(), 10);
     assert_eq!(take(&sender, now(), usize::MAX).len(), 90);
+}
+
+#[test]
+fn z3_transit_goes_first_when_memory_is_short_and_our_own_stays() {
+    let budget = Budget::new(1_000_000);
+    let metrics = Arc::new(TransportMetrics::default());
+    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &budget);
+    sender.attach(CONN);
+    assert_eq!(sender.push(now(), messages(0..9, 10_000), Class::Transit), 0);
+    assert_eq!(budget.used_by(Part::TransportOut), sender.bytes() as u64);
+    let others = budget.charge(Part::Streams, 960_000 - sender.bytes() - 1);
+    assert_eq!(sender.push(now(), messages(9..10, 10_000), Class::Transit), 0, "just below 96 percent");
+    assert_eq!(sender.push(now(), messages(10..13, 10_000), Class::Transit), 3);
+    assert_eq!(metrics.dropped_memory.get(), 3);
+    assert_eq!(sender.push(now(), messages(13..20, 10_000), Class::Own), 0, "our own is never given up for this");
+    assert_eq!(sender.push(now(), messages(20..22, 10_000), Class::Control), 0);
+    let mut taken = Vec::new();
+    sender.take(now(), CONN, usize::MAX, &mut taken);
+    assert_eq!(taken.len(), 19);
+    assert_eq!(budget.used_by(Part::TransportOut), 0);
+    drop(others);
+    assert_eq!(sender.push(now(), messages(22..23, 10_000), Class::Transit), 0);
+    sender.close();
+    drop(sender);
+    assert_eq!(budget.used(), 0);
 }

@@ -5,7 +5,7 @@
 //! dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
 //! Limits: [`AdmissionLimits`]; at most [`PEERS_MAX`] peers are counted at a time. Design: limits 3.4, T2-T4.
 
-use crate::base::{Map, Mono, Rng};
+use crate::base::{Ask, Budget, Map, Mono, Rng};
 use crate::wire::RouterHash;
 
 /// Peers counted within one window; the first request of any further peer is refused until the window turns.
@@ -31,6 +31,8 @@ pub struct AdmissionLimits {
     /// Refuse a participant whose next hop is its previous hop. Honest creators never build so, but some versions
     /// do in very small networks.
     pub refuse_turn_back: bool,
+    /// The router's memory: short of it, requests are refused and at last not looked at. Default: never short.
+    pub budget: Budget,
 }
 
 impl Default for AdmissionLimits {
@@ -42,6 +44,7 @@ impl Default for AdmissionLimits {
             requests_per_second: 200,
             requests_burst: 500,
             refuse_turn_back: true,
+            budget: Budget::default(),
         }
     }
 }
@@ -128,6 +131,8 @@ pub(super) enum Throttled {
     Peer,
     /// Too many in all.
     Router,
+    /// The router is short of memory.
+    Memory,
 }
 
 /// The admission state of one router.
@@ -177,6 +182,9 @@ impl Admission {
         from: Option<&RouterHash>,
         transit: usize,
     ) -> Result<(), Throttled> {
+        if !self.limits.budget.allows(Ask::TransitBuild) {
+            return Err(Throttled::Memory);
+        }
         if let Some(from) = from {
             let (low, high) = self.limits.requests_per_peer;
             let limit = (transit / 50).clamp(low, high.max(low));
@@ -199,7 +207,7 @@ impl Admission {
         neighbours: [Option<&RouterHash>; 2],
         transit: usize,
     ) -> bool {
-        if !self.open || self.refused_by_level(rng, transit) {
+        if !self.open || !self.limits.budget.allows(Ask::TransitTunnel) || self.refused_by_level(rng, transit) {
             return false;
         }
         let (low, high) = self.limits.accepts_per_peer;
@@ -214,8 +222,11 @@ impl Admission {
         true
     }
 
-    /// How full we are: the worse of tunnel count and reported load, in percent.
+    /// How full we are: the worse of tunnel count and reported load, in percent; 100 when memory runs short.
     pub(super) fn level(&self, transit: usize) -> u8 {
+        if !self.limits.budget.fits(Ask::TransitTunnel) {
+            return 100;
+        }
         let count = transit.saturating_mul(100).checked_div(self.limits.transit_max).unwrap_or(100);
         u8::try_from(count.min(100)).unwrap_or(100).max(self.load_percent)
     }
@@ -229,3 +240,6 @@ impl Admission {
         }
     }
 }
+
+#[cfg(test)]
+mod memory_tests;

@@ -32,6 +32,8 @@ pub(super) enum Dropped {
     PeerRate,
     /// Too many requests in all.
     RouterRate,
+    /// The router is short of memory.
+    Memory,
     /// The message cannot be read.
     Malformed,
     /// No record names us.
@@ -98,6 +100,7 @@ impl Responder {
         self.admission.request(now.mono, from, transit).map_err(|over| match over {
             Throttled::Peer => Dropped::PeerRate,
             Throttled::Router => Dropped::RouterRate,
+            Throttled::Memory => Dropped::Memory,
         })?;
         let mut records = BuildRecords::decode(size, body).map_err(|_| Dropped::Malformed)?;
         let (slot, request, state) = self.find(now.mono, &records)?;

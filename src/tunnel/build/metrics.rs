@@ -42,6 +42,8 @@ crate::metrics! {
         requests_dropped_peer_rate: Counter,
         /// Requests dropped: too many in all.
         requests_dropped_router_rate: Counter,
+        /// Requests dropped: the router is short of memory.
+        requests_dropped_memory: Counter,
         /// Requests dropped: not readable.
         requests_dropped_malformed: Counter,
         /// Requests dropped: no record for us.
@@ -74,6 +76,7 @@ impl BuildMetrics {
         match why {
             Dropped::PeerRate => &self.requests_dropped_peer_rate,
             Dropped::RouterRate => &self.requests_dropped_router_rate,
+            Dropped::Memory => &self.requests_dropped_memory,
             Dropped::Malformed => &self.requests_dropped_malformed,
             Dropped::NotForUs => &self.requests_dropped_not_for_us,
             Dropped::Replay => &self.requests_dropped_replay,

@@ -17,7 +17,7 @@ use super::metrics::PlaneMetrics;
 use super::outbox::Outbox;
 use super::table::{Role, SlotKey, Table, Tunnel};
 use super::tags::Tags;
-use crate::base::{Mono, Now, Rng};
+use crate::base::{Account, Budget, Mono, Now, Part, Rng};
 use crate::crypto::layer::{Cell, LayerKeys, encrypt_each};
 use crate::tunnel::types::{Class, Delivery, Install, NextHop, TunnelKey};
 use crate::wire::tunnel_data::{BODY_LEN, encode_body};
@@ -29,6 +29,8 @@ const SEND_LIFE_MS: u64 = 10_000;
 const LOOPS_MAX: u8 = 32;
 /// Messages that wait at one gateway within a turn. What a socket read can bring is far below.
 const PARCELS_MAX: usize = 4096;
+/// Memory of a tunnel, about.
+const TUNNEL_COST: usize = 2048;
 
 /// Bounds and switches of the plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct Plane {
     /// Gateways with parcels.
     gateways: Vec<SlotKey>,
     looped: VecDeque<Looped>,
+    /// Tunnels, incomplete messages and the filter.
+    memory: Account,
 }
 
 impl Plane {
@@ -111,8 +115,22 @@ impl Plane {
             cells: Vec::new(),
             gateways: Vec::new(),
             looped: VecDeque::new(),
+            memory: Account::default(),
             rng,
         }
+    }
+
+    /// What tunnels and incomplete messages hold counts against `budget`.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &Budget) -> Self {
+        self.memory = budget.account(Part::Tunnels);
+        self.account();
+        self
+    }
+
+    fn account(&mut self) {
+        let tunnels = (self.table.transit() + self.table.own()) * TUNNEL_COST;
+        self.memory.set(tunnels + self.joiner.bytes() + self.filter.bytes());
     }
 
     /// The counters, shared with whoever wants to read them.
@@ -169,6 +187,7 @@ impl Plane {
             self.metrics.tunnels_expired.inc();
         }
         self.tags.expire(now.mono);
+        self.account();
     }
 
     /// Starts to carry a tunnel.
@@ -237,7 +256,8 @@ impl Plane {
         }
     }
 
-    fn count_tunnels(&self) {
+    fn count_tunnels(&mut self) {
+        self.account();
         self.metrics.transit_tunnels.set(self.table.transit() as u64);
         self.metrics.own_tunnels.set(self.table.own() as u64);
     }
@@ -255,6 +275,7 @@ impl Plane {
             self.run_cells();
             self.joiner.enforce(&mut self.table, &self.metrics);
         }
+        self.account();
     }
 
     /// A message from a peer, or from ourselves to ourselves; `from` is `None` if a tunnel brought it.

@@ -4,6 +4,7 @@
 mod bounds;
 mod chains;
 mod hostile;
+mod memory;
 mod random;
 mod speed;
 mod world;

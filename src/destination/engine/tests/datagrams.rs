@@ -15,7 +15,7 @@ struct Ports {
 
 impl Ports {
     fn new() -> Self {
-        let (handle, task) = ports();
+        let (handle, task) = ports(&Budget::default());
         Self { handle, task }
     }
 
