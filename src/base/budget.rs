@@ -198,11 +198,8 @@ impl Budget {
 
     /// Names and values for the router's counters.
     pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
-        let mut all = vec![
-            ("max", self.max()),
-            ("used", self.used()),
-            ("peak", self.0.peak.load(Ordering::Relaxed)),
-        ];
+        let mut all =
+            vec![("max", self.max()), ("used", self.used()), ("peak", self.0.peak.load(Ordering::Relaxed))];
         all.extend(Part::ALL.map(|part| (part.name(), self.used_by(part))));
         all.extend(Ask::ALL.iter().zip(&self.0.refused).map(|(ask, n)| (ask.counter(), n.get())));
         all

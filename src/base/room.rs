@@ -40,7 +40,10 @@ impl Room {
 
     fn share(&self, permit: OwnedSemaphorePermit) -> Share {
         let bytes = permit.num_permits();
-        Share { _permit: permit, _charge: self.budget.as_ref().map(|(budget, part)| budget.charge(*part, bytes)) }
+        Share {
+            _permit: permit,
+            _charge: self.budget.as_ref().map(|(budget, part)| budget.charge(*part, bytes)),
+        }
     }
 
     /// Waits for `bytes`, first come, first served. More than there ever is counts as all of it. `None` once closed, and

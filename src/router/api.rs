@@ -406,7 +406,9 @@ impl Router {
             counts,
             ports,
         });
-        let engine = Engine::new(&config, keys, rng.fork("engine")).with_budget(&self.inner.budget).dated_after(self.published(hash));
+        let engine = Engine::new(&config, keys, rng.fork("engine"))
+            .with_budget(&self.inner.budget)
+            .dated_after(self.published(hash));
         let (requests, pool_id, b32) =
             (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
         let nickname = config.nickname.clone();

@@ -97,7 +97,12 @@ impl Bridge {
         outcome
     }
 
-    fn poll_both(&mut self, cx: &mut Context<'_>, client: &mut Socket, peer: &mut BoxedStream) -> Poll<Outcome> {
+    fn poll_both(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Socket,
+        peer: &mut BoxedStream,
+    ) -> Poll<Outcome> {
         let budget = self.memory.budget().clone();
         match self.up.poll(cx, client, peer, &budget) {
             Poll::Ready(Err(Fault::Read)) => return Poll::Ready(Outcome::ClientLost),

@@ -225,7 +225,8 @@ impl Connection {
         self.send.set_unsent_max(budget.share(UNSENT_MAX, SHARE_LEAST));
         self.recv.set_bytes_max(budget.share(BYTES_MAX, 2 * SHARE_LEAST));
         let window = budget.share(WINDOW_CAP, WINDOW_LEAST);
-        self.span_cap = if window == WINDOW_CAP { u32::MAX } else { u32::try_from(window).unwrap_or(u32::MAX) };
+        self.span_cap =
+            if window == WINDOW_CAP { u32::MAX } else { u32::try_from(window).unwrap_or(u32::MAX) };
     }
 
     /// The stream is over, for `reason`.

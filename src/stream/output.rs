@@ -109,7 +109,8 @@ impl Connection {
         {
             return None;
         }
-        if (self.choked && self.credit == 0) || self.send.span() >= self.control.span_max().min(self.span_cap) {
+        if (self.choked && self.credit == 0) || self.send.span() >= self.control.span_max().min(self.span_cap)
+        {
             return None;
         }
         let unsent = self.send.unsent();

@@ -292,7 +292,8 @@ impl Peers {
         match self.may_dial(now, info) {
             Ok((to, keys)) => {
                 let conn = self.next_conn();
-                let sender = PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
+                let sender =
+                    PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
                 sender.push(now, messages, class);
                 self.links.insert(peer, Link::Dialling { conn, sender });
                 self.dials.insert(conn, peer);
@@ -355,7 +356,8 @@ impl Peers {
                 self.refuse(new.conn, TerminationReason::Normal)
             }
             None => {
-                let sender = PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
+                let sender =
+                    PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
                 self.link(now, new, sender);
             }
             // A dial that is under way goes on: the peer may have its message 3 already and be sending there.

@@ -122,8 +122,10 @@ impl Engine {
         local: u16,
         far: u16,
     ) -> I2pStream {
-        let (writer, taker) = pipe::upload(UPLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
-        let (giver, reader) = pipe::download(DOWNLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
+        let (writer, taker) =
+            pipe::upload(UPLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
+        let (giver, reader) =
+            pipe::download(DOWNLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
         self.open.insert(id, Open::new(taker, giver));
         // Data may have come before the stream was taken.
         self.bell.ring(id);

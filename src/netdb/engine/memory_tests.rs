@@ -5,8 +5,8 @@ use crate::netdb::testing::{Make, NET_ID, TestRouter, at};
 
 fn engine(rng: &mut Rng, budget: &Budget) -> Engine {
     let router = TestRouter::new(rng);
-    let mut engine =
-        Engine::new(Config::for_test_network(router.hash(), NET_ID), at(0), rng.fork("engine")).with_budget(budget);
+    let mut engine = Engine::new(Config::for_test_network(router.hash(), NET_ID), at(0), rng.fork("engine"))
+        .with_budget(budget);
     engine.handle(at(0), Input::Own(router.verified(&Make::default())));
     engine
 }

@@ -192,7 +192,8 @@ impl Conn {
         let Some(client) = self.stream.take() else { return Flow::Gone };
         self.shared.metrics.streams_opened.inc();
         let early = self.lines.take_rest();
-        let outcome = bridge::run(client, joined.peer, early, self.shared.account(), &joined.entry.ended).await;
+        let outcome =
+            bridge::run(client, joined.peer, early, self.shared.account(), &joined.entry.ended).await;
         tracing::debug!(?outcome, "SAM stream closed");
         Flow::Gone
     }

@@ -22,7 +22,9 @@ fn z3_streams_give_back_every_byte_they_held() {
     w.sides[1].server = |app| app.closes = Closes::AfterPeer;
     let outgoing = noise(1, 600_000);
     let ids: Vec<_> = (0..10)
-        .map(|_| w.connect(App { outgoing: outgoing.clone(), closes: Closes::HalfThenFull, ..App::default() }))
+        .map(|_| {
+            w.connect(App { outgoing: outgoing.clone(), closes: Closes::HalfThenFull, ..App::default() })
+        })
         .collect();
     w.run_for(Duration::from_millis(400));
     let held = budget.used_by(Part::Streams);

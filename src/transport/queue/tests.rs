@@ -168,7 +168,11 @@ fn z3_transit_goes_first_when_memory_is_short_and_our_own_stays() {
     assert_eq!(sender.push(now(), messages(9..10, 10_000), Class::Transit), 0, "just below 96 percent");
     assert_eq!(sender.push(now(), messages(10..13, 10_000), Class::Transit), 3);
     assert_eq!(metrics.dropped_memory.get(), 3);
-    assert_eq!(sender.push(now(), messages(13..20, 10_000), Class::Own), 0, "our own is never given up for this");
+    assert_eq!(
+        sender.push(now(), messages(13..20, 10_000), Class::Own),
+        0,
+        "our own is never given up for this"
+    );
     assert_eq!(sender.push(now(), messages(20..22, 10_000), Class::Control), 0);
     let mut taken = Vec::new();
     sender.take(now(), CONN, usize::MAX, &mut taken);

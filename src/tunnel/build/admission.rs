@@ -207,7 +207,8 @@ impl Admission {
         neighbours: [Option<&RouterHash>; 2],
         transit: usize,
     ) -> bool {
-        if !self.open || !self.limits.budget.allows(Ask::TransitTunnel) || self.refused_by_level(rng, transit) {
+        if !self.open || !self.limits.budget.allows(Ask::TransitTunnel) || self.refused_by_level(rng, transit)
+        {
             return false;
         }
         let (low, high) = self.limits.accepts_per_peer;
