@@ -25,6 +25,12 @@ pub struct StreamOptions {
     pub keepalive: Duration,
     /// Small writes are never held back for company. Default false.
     pub interactive: bool,
+    /// Streams that one peer may open in a minute, an hour, a day; 0: any number. Default 0.
+    pub peer_limits: [u32; 3],
+    /// The same for all peers together.
+    pub total_limits: [u32; 3],
+    /// Streams beyond these are dropped without an answer, so that the peer tries for a while. Default false: reset.
+    pub limits_drop: bool,
 }
 
 impl Default for StreamOptions {
@@ -39,6 +45,9 @@ impl Default for StreamOptions {
             max_message: usual.mtu,
             keepalive: usual.keepalive,
             interactive: usual.interactive,
+            peer_limits: usual.per_peer_limits,
+            total_limits: usual.total_limits,
+            limits_drop: usual.limits_drop,
         }
     }
 }

@@ -137,6 +137,9 @@ fn stream_config(config: &SessionConfig) -> stream::Config {
         mtu: config.streams.max_message.clamp(512, 1812),
         keepalive: config.streams.keepalive,
         interactive: config.streams.interactive,
+        per_peer_limits: config.streams.peer_limits,
+        total_limits: config.streams.total_limits,
+        limits_drop: config.streams.limits_drop,
         ..stream::Config::default()
     }
 }

@@ -180,6 +180,9 @@ pub(super) fn session_config(config: &sam::SessionConfig) -> Result<SessionConfi
         max_message: config.streaming.message_size_max.unwrap_or(usual.max_message),
         keepalive: config.streaming.inactivity_timeout_ms.map_or(usual.keepalive, keepalive),
         interactive: config.streaming.profile == Some(INTERACTIVE),
+        peer_limits: config.streaming.conns_max,
+        total_limits: config.streaming.total_conns_max,
+        limits_drop: config.streaming.limit_drops,
         ..usual
     };
     let mut session = SessionConfig::with_keys(keys).nickname(config.name.clone());

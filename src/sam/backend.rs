@@ -120,7 +120,8 @@ pub trait SamSession: Send + Sync {
         Box::pin(std::future::ready(Err(no_encrypted())))
     }
 
-    /// The next connection from a peer, oldest first. Up to 64 are held for 60 s each; more are reset.
+    /// The next connection from a peer, oldest first. Up to 1,024 are held, 64 of one peer, for 60 s each, 10 s when there
+    /// are many; more are reset.
     ///
     /// The server keeps one such future at a time and never drops it unfinished while the session lives. An error
     /// means that the session has ended.

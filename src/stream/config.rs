@@ -8,9 +8,11 @@ use std::time::Duration;
 pub struct Config {
     /// Most streams at once, both ways. Further SYNs are refused. Default 2,048.
     pub streams_max: usize,
-    /// Most incoming streams that wait for an acceptor. Default 64; a further one is reset.
+    /// Most incoming streams that wait for an acceptor. Default 1,024; a further one is reset.
     pub backlog: usize,
-    /// How long an incoming stream waits for an acceptor. Default 60 s.
+    /// The same of one peer. Default 64.
+    pub backlog_per_peer: u32,
+    /// How long an incoming stream waits for an acceptor. Default 60 s; 10 s at most while half of the backlog is taken.
     pub accept_hold: Duration,
     /// How long a SYN is repeated. Default 60 s.
     pub connect_timeout: Duration,
@@ -37,13 +39,16 @@ pub struct Config {
     pub per_peer_limits: [u32; 3],
     /// New streams from all peers per minute, hour and day; 0: no limit. Default none.
     pub total_limits: [u32; 3],
+    /// Whether streams beyond these limits are dropped without an answer. Default: they are reset.
+    pub limits_drop: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             streams_max: 2048,
-            backlog: 64,
+            backlog: 1024,
+            backlog_per_peer: 64,
             accept_hold: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(60),
             resends_max: 12,
@@ -57,6 +62,7 @@ impl Default for Config {
             syn_checks: 500,
             per_peer_limits: [0; 3],
             total_limits: [0; 3],
+            limits_drop: false,
         }
     }
 }

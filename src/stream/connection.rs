@@ -42,6 +42,8 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a stream may hold each way, and packets that it may have in flight, when there is no memory left.
 const SHARE_LEAST: usize = 16 * 1024;
 const WINDOW_LEAST: usize = 16;
+/// Bytes that a peer may send, each way of keeping them, before anybody accepts its stream.
+const UNACCEPTED_MAX: usize = 64 * 1024;
 const WINDOW_CAP: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,8 +224,13 @@ impl Connection {
 
     /// Keeps to what the budget leaves: takes less from the program and from the peer. What was taken is kept.
     pub(crate) fn fit(&mut self, budget: &Budget) {
+        let choked_before = self.recv.is_choking();
         self.send.set_unsent_max(budget.share(UNSENT_MAX, SHARE_LEAST));
-        self.recv.set_bytes_max(budget.share(BYTES_MAX, 2 * SHARE_LEAST));
+        let recv = budget.share(BYTES_MAX, 2 * SHARE_LEAST);
+        self.recv.set_bytes_max(if self.accepted { recv } else { recv.min(UNACCEPTED_MAX) });
+        if choked_before && !self.recv.is_choking() {
+            self.unchoke();
+        }
         let window = budget.share(WINDOW_CAP, WINDOW_LEAST);
         self.span_cap =
             if window == WINDOW_CAP { u32::MAX } else { u32::try_from(window).unwrap_or(u32::MAX) };
@@ -270,10 +277,15 @@ impl Connection {
             self.readable_told = false;
         }
         if choked_before && !self.recv.is_choking() {
-            self.ack.unchoke_left = 8;
-            self.ack.now = true;
+            self.unchoke();
         }
         bytes
+    }
+
+    /// Tells the peer to go on.
+    const fn unchoke(&mut self) {
+        self.ack.unchoke_left = 8;
+        self.ack.now = true;
     }
 
     pub(crate) fn shutdown_write(&mut self, now: Mono) {

@@ -21,6 +21,8 @@ const PING_MAX: usize = 32;
 const PINGS_MAX: u32 = 64;
 /// A SYN with data is answered after this, so that the application's answer can go with it.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
+/// Longest wait for an acceptor while many wait.
+const CROWDED_HOLD: Duration = Duration::from_secs(10);
 
 impl Table {
     /// Takes a packet out of a wrapper with protocol 6. `from` is the sender as far as the garlic session proves it;
@@ -194,22 +196,31 @@ impl Table {
             return;
         }
         self.closed.remember_syn(mark);
-        if self.admits(now, hash, ports.to) {
-            self.open(now, sender, key, ports, packet);
-        } else {
+        if !self.has_place(now, hash, ports.to) {
             self.metrics.syns_refused.inc();
-            // With the SYN flag the reset has a number that i2pd does not take for a plain ack.
-            self.send_reset(hash, ports, packet, SYNCHRONIZE, 0);
+        } else if self.is_within_limits(now, hash) {
+            return self.open(now, sender, key, ports, packet);
+        } else {
+            self.metrics.syns_refused_limits.inc();
+            if self.config.limits_drop {
+                return;
+            }
         }
+        // With the SYN flag the reset has a number that i2pd does not take for a plain ack.
+        self.send_reset(hash, ports, packet, SYNCHRONIZE, 0);
     }
 
-    /// Whether a new stream from `peer` to our `port` may be opened.
-    fn admits(&mut self, now: Now, peer: DestHash, port: u16) -> bool {
+    /// Whether there is somebody to take a new stream from `peer` to our `port`, and a place for it to wait.
+    fn has_place(&mut self, now: Now, peer: DestHash, port: u16) -> bool {
         let listening = self.listeners.contains(&port) || self.listeners.contains(&0);
         let room = self.conns.len() < self.config.streams_max && self.waiting < self.config.backlog;
-        if !listening || !room {
-            return false;
-        }
+        let burst = self.config.syn_per_peer.1;
+        let entry = peers::entry(&mut self.peers, now.mono, peer, burst);
+        listening && room && entry.unaccepted < self.config.backlog_per_peer
+    }
+
+    /// Whether the limits of streams per minute, hour and day leave one for `peer`; counts it.
+    fn is_within_limits(&mut self, now: Now, peer: DestHash) -> bool {
         let burst = self.config.syn_per_peer.1;
         let entry = peers::entry(&mut self.peers, now.mono, peer, burst);
         entry.quota.take(now.mono, self.config.per_peer_limits)
@@ -224,14 +235,20 @@ impl Table {
         conn.peer = Some(sender.clone());
         conn.peer_key = Some(key);
         conn.set_mtu(packet.max_packet_size);
-        conn.give_up_at = Some(now.mono + self.config.accept_hold);
+        let crowded = self.waiting >= self.config.backlog / 2;
+        let hold = self.config.accept_hold;
+        conn.give_up_at = Some(now.mono + if crowded { hold.min(CROWDED_HOLD) } else { hold });
         if !packet.payload.is_empty() {
             conn.answer_after = now.mono + ANSWER_WAIT;
         }
+        conn.fit(self.memory.budget());
         self.waiting = self.waiting.saturating_add(1);
         self.metrics.streams_accepted.inc();
         self.by_remote.insert((hash, packet.receive_id), id);
         self.insert(now.mono, conn);
+        if let Some(peer) = self.peers.get_mut(&hash) {
+            peer.unaccepted = peer.unaccepted.saturating_add(1);
+        }
         self.events.push_back(Event::Incoming { id: StreamId(id), remote: sender, ports });
         let early = self.early.take(&(hash, packet.receive_id));
         if let Some(slot) = self.conns.get_mut(&id) {

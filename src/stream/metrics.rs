@@ -36,6 +36,8 @@ crate::metrics! {
         syns_dropped_rate: Counter,
         /// SYNs refused with a reset: no listener, no room, or a limit of the client's.
         syns_refused: Counter,
+        /// SYNs beyond the limits per minute, hour or day.
+        syns_refused_limits: Counter,
         /// Answers that found the queue of resets and pongs full.
         replies_dropped: Counter,
     }

@@ -76,6 +76,8 @@ pub(crate) struct Peer {
     /// Streams that wait for room.
     pub(crate) waiting: Vec<u32>,
     pub(crate) streams: u32,
+    /// Of those, the ones that it opened and nobody has accepted.
+    pub(crate) unaccepted: u32,
     pub(crate) syns: Bucket,
     pub(crate) quota: Quota,
     reset_at: Option<Mono>,
@@ -90,6 +92,7 @@ impl Peer {
             limit: u32::MAX,
             waiting: Vec::new(),
             streams: 0,
+            unaccepted: 0,
             syns: Bucket::full(now, syn_burst),
             quota: Quota::default(),
             reset_at: None,

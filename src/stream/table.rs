@@ -173,14 +173,18 @@ impl Table {
     }
 
     /// Takes an incoming stream; answers whether it is still there.
-    pub fn accept(&mut self, id: StreamId) -> bool {
+    pub fn accept(&mut self, now: Now, id: StreamId) -> bool {
         let Some(slot) = self.conns.get_mut(&id.0).filter(|s| s.conn.phase != Phase::Dead) else {
             return false;
         };
         if !slot.conn.accepted {
             slot.conn.accepted = true;
             slot.conn.give_up_at = None;
-            self.waiting = self.waiting.saturating_sub(1);
+            slot.conn.fit(self.memory.budget());
+            let remote = slot.conn.remote;
+            self.stop_waiting(remote);
+            // The peer may send more from now on.
+            self.touch(now.mono, id.0);
         }
         true
     }
@@ -427,6 +431,14 @@ impl Table {
         }
     }
 
+    /// One stream of `remote` less waits for an acceptor.
+    fn stop_waiting(&mut self, remote: DestHash) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if let Some(peer) = self.peers.get_mut(&remote) {
+            peer.unaccepted = peer.unaccepted.saturating_sub(1);
+        }
+    }
+
     fn forget(&mut self, now: Mono, id: u32) {
         let Some(slot) = self.conns.remove(&id) else { return };
         self.memory.swap(slot.held, 0);
@@ -434,7 +446,7 @@ impl Table {
         self.timers.cancel(&id);
         self.by_remote.remove(&(conn.remote, conn.remote_id));
         if !conn.accepted {
-            self.waiting = self.waiting.saturating_sub(1);
+            self.stop_waiting(conn.remote);
         }
         if let Some(peer) = self.peers.get_mut(&conn.remote) {
             peer.streams = peer.streams.saturating_sub(1);

@@ -51,7 +51,7 @@ impl Engine {
         let stream = loop {
             let at = self.waiting.iter().position(|w| wanted.takes(w.owner, w.ports.to))?;
             let w = self.waiting.remove(at)?;
-            if self.streams.accept(w.id) {
+            if self.streams.accept(now, w.id) {
                 break self.open_stream(w.id, w.remote, w.ports.to, w.ports.from);
             }
         };

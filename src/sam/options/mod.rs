@@ -349,6 +349,12 @@ pub struct StreamingOptions {
     pub answer_pings: Option<bool>,
     /// Most streams at once.
     pub concurrent_max: Option<u32>,
+    /// Streams that one peer may open in a minute, an hour, a day; 0: any number.
+    pub conns_max: [u32; 3],
+    /// The same for all peers together.
+    pub total_conns_max: [u32; 3],
+    /// Streams beyond these are dropped without an answer.
+    pub limit_drops: bool,
 }
 
 impl StreamingOptions {
@@ -356,6 +362,10 @@ impl StreamingOptions {
         let number = |name: &str, low: u32, high: u32| {
             let text = params.get(&format!("i2p.streaming.{name}"))?;
             text.parse::<i64>().ok().map(|n| u32::try_from(n.max(0)).unwrap_or(u32::MAX).clamp(low, high))
+        };
+        // Here, too, zero and less are no limit.
+        let periods = |name: &str| {
+            ["Minute", "Hour", "Day"].map(|period| number(&format!("{name}{period}"), 0, u32::MAX).unwrap_or(0))
         };
         let word = |name: &str, low: u16, high: u16| {
             number(name, low.into(), high.into()).and_then(|n| u16::try_from(n).ok())
@@ -373,6 +383,9 @@ impl StreamingOptions {
             answer_pings: flag(params, "i2p.streaming.answerPings"),
             // Zero and less mean "no limit of the client's own".
             concurrent_max: number("maxConcurrentStreams", 0, u32::MAX).filter(|n| *n > 0),
+            conns_max: periods("maxConnsPer"),
+            total_conns_max: periods("maxTotalConnsPer"),
+            limit_drops: params.get("i2p.streaming.limitAction") == Some("drop"),
         }
     }
 }

@@ -104,6 +104,19 @@ fn booleans_and_numbers_of_the_router_are_lenient() {
 }
 
 #[test]
+fn r1_limits_of_connections_are_those_of_java() {
+    let none = config("").streaming;
+    assert_eq!((none.conns_max, none.total_conns_max, none.limit_drops), ([0; 3], [0; 3], false));
+    let some = config(
+        "i2p.streaming.maxConnsPerMinute=3 i2p.streaming.maxConnsPerHour=20 i2p.streaming.maxConnsPerDay=100 \
+         i2p.streaming.maxTotalConnsPerMinute=30 i2p.streaming.maxTotalConnsPerHour=-1 \
+         i2p.streaming.maxTotalConnsPerDay=x i2p.streaming.limitAction=drop",
+    )
+    .streaming;
+    assert_eq!((some.conns_max, some.total_conns_max, some.limit_drops), ([3, 20, 100], [30, 0, 0], true));
+}
+
+#[test]
 fn idle_times_have_a_floor() {
     let config =
         config("i2cp.reduceOnIdle=true i2cp.reduceIdleTime=1 i2cp.reduceQuantity=3 i2cp.closeOnIdle=true");

@@ -186,16 +186,18 @@ fn waiting_streams_are_held_and_then_reset_and_their_number_is_bounded() {
         ids.iter().filter(|id| w.sides[0].apps[id].closed == Some(CloseReason::ResetByPeer)).count();
     assert_eq!(refused, 6, "the newest are refused");
     let first = w.sides[1].incoming[0];
-    assert!(w.sides[1].table.accept(first));
+    let now = w.now;
+    assert!(w.sides[1].table.accept(now, first));
     assert_eq!(w.sides[1].table.readable(first), 3000);
     w.run_for(Duration::from_secs(70));
     assert_eq!(w.sides[1].table.len(), 1);
     assert_eq!(w.sides[0].apps.values().filter(|a| a.closed.is_none()).count(), 1);
-    assert!(!w.sides[1].table.accept(w.sides[1].incoming[1]));
+    let (now, second) = (w.now, w.sides[1].incoming[1]);
+    assert!(!w.sides[1].table.accept(now, second));
 }
 
 #[test]
-fn limits_of_the_client_refuse_further_streams() {
+fn r1_limits_of_the_client_refuse_further_streams() {
     let config = Config { per_peer_limits: [3, 0, 0], ..Config::default() };
     let mut w = World::with(13, Path::clean(10), config);
     let ids: Vec<_> = (0..5).map(|_| w.connect(App::default())).collect();
@@ -232,7 +234,7 @@ fn a_closed_peer_that_says_little_now_and_then_is_told_too() {
 }
 
 #[test]
-fn ten_thousand_streams_leave_no_trace() {
+fn r5_streams_one_after_the_other_leave_no_trace() {
     let mut w =
         World::with(15, Path::clean(1), Config { syn_per_peer: (100_000, 100_000), ..Config::default() });
     w.sides[1].server = |app| app.closes = Closes::AfterPeer;

@@ -40,7 +40,7 @@ fn data_travels_in_the_syn_and_in_its_answer() {
 
 /// Random paths: every byte arrives once and in order, or the stream fails with an error. `SEEDS=n` tries more.
 #[test]
-fn bytes_in_are_bytes_out_over_bad_paths() {
+fn r4_bytes_in_are_bytes_out_over_bad_paths() {
     let seeds = std::env::var("SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
     for seed in 0..seeds {
         let mut rng = Rng::from_seed(1000 + seed);
@@ -98,7 +98,7 @@ fn one_byte_writes_are_merged() {
 }
 
 #[test]
-fn a_sleeping_reader_chokes_its_peer_and_nothing_is_lost() {
+fn r2_a_sleeping_reader_chokes_its_peer_and_nothing_is_lost() {
     for loss in [0, 100] {
         let mut w = World::new(5, Path { loss, ..Path::clean(20) });
         w.sides[1].server = |app| app.asleep = true;
@@ -150,7 +150,7 @@ fn a_dead_path_ends_the_stream_and_hints_to_switch() {
 }
 
 #[test]
-fn who_only_listens_learns_of_a_dead_peer_within_two_minutes() {
+fn r5_who_only_listens_learns_of_a_dead_peer_within_two_minutes() {
     for seed in 0..20 {
         let mut w = World::new(100 + seed, Path::clean(50 + 10 * seed));
         let id = w.connect(App::default());

@@ -25,7 +25,7 @@ fn syn(w: &mut World) -> Vec<u8> {
 }
 
 #[test]
-fn a_syn_for_somebody_else_or_replayed_or_forged_opens_nothing() {
+fn r3_a_syn_for_somebody_else_or_replayed_or_forged_opens_nothing() {
     let mut w = World::new(1, Path::clean(10));
     let raw = syn(&mut w);
     let (now, alice) = (w.now, w.hash(0));
@@ -59,7 +59,7 @@ fn a_syn_for_somebody_else_or_replayed_or_forged_opens_nothing() {
 }
 
 #[test]
-fn a_flood_of_syns_is_cut_off() {
+fn r1_a_flood_of_syns_of_one_peer_is_cut_off() {
     let config = Config { streams_max: 100_000, ..Config::default() };
     let mut w = World::with(2, Path::clean(10), config);
     let syns: Vec<_> = (0..400).map(|_| syn(&mut w)).collect();
@@ -74,7 +74,7 @@ fn a_flood_of_syns_is_cut_off() {
 }
 
 #[test]
-fn lying_acks_change_nothing() {
+fn r2_lying_acks_change_nothing() {
     let mut w = World::new(3, Path::clean(50));
     let id = w.connect(App::default());
     assert!(w.run(Duration::from_secs(10), |w| w.sides[0].apps[&id].connected));
@@ -192,7 +192,7 @@ fn garbage_of_every_kind_is_survived() {
 
 /// A peer that speaks with its own right key but lies about everything may kill its own stream, and no more.
 #[test]
-fn a_lying_peer_costs_bounded_memory() {
+fn r2_a_lying_peer_costs_bounded_memory() {
     for seed in 0..10 {
         let mut w = World::new(200 + seed, Path::clean(20));
         let id = w.connect(App::default());

@@ -8,4 +8,5 @@ mod goodput;
 mod hostile;
 mod memory;
 mod parts;
+mod rows;
 mod world;

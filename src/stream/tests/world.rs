@@ -224,10 +224,10 @@ impl World {
         loop {
             let now = self.now;
             let s = &mut self.sides[side];
-            s.drain_events();
+            s.drain_events(now);
             s.run_apps(now);
             let Some(packet) = s.table.poll_packet(now) else {
-                if s.drain_events() {
+                if s.drain_events(now) {
                     continue;
                 }
                 return;
@@ -287,14 +287,14 @@ impl World {
 }
 
 impl Side {
-    fn drain_events(&mut self) -> bool {
+    fn drain_events(&mut self, now: Now) -> bool {
         let mut any = false;
         while let Some(event) = self.table.poll_event() {
             any = true;
             match event {
                 Event::Incoming { id, .. } => {
                     self.incoming.push(id);
-                    if self.accepts && self.table.accept(id) {
+                    if self.accepts && self.table.accept(now, id) {
                         let mut app = App { connected: true, ..App::default() };
                         (self.server)(&mut app);
                         self.apps.insert(id, app);
