@@ -365,7 +365,8 @@ impl StreamingOptions {
         };
         // Here, too, zero and less are no limit.
         let periods = |name: &str| {
-            ["Minute", "Hour", "Day"].map(|period| number(&format!("{name}{period}"), 0, u32::MAX).unwrap_or(0))
+            ["Minute", "Hour", "Day"]
+                .map(|period| number(&format!("{name}{period}"), 0, u32::MAX).unwrap_or(0))
         };
         let word = |name: &str, low: u16, high: u16| {
             number(name, low.into(), high.into()).and_then(|n| u16::try_from(n).ok())

@@ -2,8 +2,8 @@
 //! The first bytes of a socket: is this a SAM client, or a browser or TLS client that lost its way?
 //!
 //! A web page can make a browser connect to a local port, but it cannot choose the first bytes: they are an HTTP
-//! verb or a TLS record. Such sockets are closed without an answer and without reading on, so that nothing in
-//! their body is ever taken for a command.
+//! verb or a TLS record. Whatever cannot be the beginning of a SAM word is closed at the first byte that shows it,
+//! without an answer and without reading on, so that nothing in a body is ever taken for a command. Row S2.
 
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,49 +16,54 @@ pub enum Verdict {
     Foreign,
 }
 
-/// Methods of HTTP and its relatives. None is a SAM word or the beginning of one.
-const VERBS: [&[u8]; 16] = [
-    b"GET",
-    b"HEAD",
-    b"POST",
-    b"PUT",
-    b"DELETE",
-    b"CONNECT",
-    b"OPTIONS",
-    b"TRACE",
-    b"PATCH",
-    b"PRI",
-    b"PROPFIND",
-    b"SEARCH",
-    b"REPORT",
-    b"SUBSCRIBE",
-    b"NOTIFY",
-    b"EHLO",
+/// Words with which a SAM client, or a person at a keyboard, may begin. Only `HELLO` is right; the others are answered
+/// with what is missing. No method of HTTP or of any of its relatives is among them or a beginning of one of them.
+const WORDS: [&[u8]; 14] = [
+    b"HELLO",
+    b"SESSION",
+    b"STREAM",
+    b"DATAGRAM",
+    b"RAW",
+    b"NAMING",
+    b"DEST",
+    b"AUTH",
+    b"PING",
+    b"PONG",
+    b"HELP",
+    b"QUIT",
+    b"STOP",
+    b"EXIT",
 ];
-/// Longest word worth waiting for before it is judged.
-const WORD_MAX: usize = 10;
 /// Most blanks and blank lines before the first word.
 const BLANKS_MAX: usize = 512;
+/// Most bytes of telnet negotiation.
+const TELNET_MAX: usize = 256;
 /// Telnet's "interpret as command".
 const IAC: u8 = 0xFF;
 
 /// Judges the first bytes of a socket.
 pub fn judge(bytes: &[u8]) -> Verdict {
-    let Some(skip) = telnet_prefix(bytes) else { return Verdict::More };
+    let skip = match telnet_prefix(bytes) {
+        Some(skip) if skip <= TELNET_MAX => skip,
+        None if bytes.len() <= TELNET_MAX => return Verdict::More,
+        _ => return Verdict::Foreign,
+    };
     let rest = bytes.get(skip..).unwrap_or_default();
     let text = rest.trim_ascii_start();
     let Some(first) = text.first() else {
         return if rest.len() < BLANKS_MAX { Verdict::More } else { Verdict::Foreign };
     };
-    if !first.is_ascii_graphic() {
+    if !first.is_ascii_alphabetic() {
         return Verdict::Foreign;
     }
     let end = text.iter().position(|byte| !byte.is_ascii_alphabetic());
     let word = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
-    match end {
-        Some(_) if VERBS.iter().any(|verb| word.eq_ignore_ascii_case(verb)) => Verdict::Foreign,
-        None if word.len() < WORD_MAX => Verdict::More,
-        _ => Verdict::Sam(skip),
+    let begins = |known: &&[u8]| known.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word));
+    let known = WORDS.iter().any(|known| begins(known) && (end.is_none() || known.len() == word.len()));
+    match (known, end) {
+        (false, _) => Verdict::Foreign,
+        (true, None) => Verdict::More,
+        (true, Some(_)) => Verdict::Sam(skip),
     }
 }
 

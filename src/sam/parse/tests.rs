@@ -202,30 +202,49 @@ fn an_echoed_first_word_is_harmless() {
 }
 
 #[test]
-fn browsers_and_tls_clients_are_recognised() {
-    let foreign: [&[u8]; 8] = [
-        b"GET / HTTP/1.1\r\n",
-        b"POST /x HTTP/1.1\r\n",
-        b"OPTIONS * HTTP/1.1\r\n",
-        b"PRI * HTTP/2.0\r\n",
-        b"get /",
-        b"\x16\x03\x01\x02\x00\x01",
-        b"\x00\x01",
-        b"\xef\xbb\xbfHELLO",
+fn s2_browsers_and_tls_clients_are_recognised_at_the_first_byte_that_shows_it() {
+    // The bytes after which it must be clear, counted.
+    let foreign: [(&[u8], usize); 20] = [
+        (b"GET / HTTP/1.1\r\n", 1),
+        (b"get /", 1),
+        (b"POST /x HTTP/1.1\r\n", 3),
+        (b"PUT / HTTP/1.1\r\n", 2),
+        (b"PATCH / HTTP/1.1\r\n", 2),
+        (b"HEAD / HTTP/1.1\r\n", 3),
+        (b"DELETE / HTTP/1.1\r\n", 3),
+        (b"OPTIONS * HTTP/1.1\r\n", 1),
+        (b"TRACE / HTTP/1.1\r\n", 1),
+        (b"CONNECT a:1 HTTP/1.1\r\n", 1),
+        (b"PRI * HTTP/2.0\r\n", 2),
+        (b"EHLO x\r\n", 2),
+        (b"USER x\r\n", 1),
+        (b"HELO x\r\n", 4),
+        (b"HELLOO VERSION", 6),
+        (b"\x16\x03\x01\x02\x00\x01", 1),
+        (b"\x00\x01", 1),
+        (b"\xef\xbb\xbfHELLO", 1),
+        (b"*1\r\n$4\r\nPING\r\n", 1),
+        (b"{\"jsonrpc\":1}", 1),
     ];
-    for bytes in foreign {
+    for (bytes, clear) in foreign {
         assert_eq!(judge(bytes), Verdict::Foreign, "{bytes:?}");
+        assert_eq!(judge(&bytes[..clear]), Verdict::Foreign, "{:?}", &bytes[..clear]);
+        assert_eq!(judge(&bytes[..clear - 1]), Verdict::More, "{:?}", &bytes[..clear - 1]);
     }
     let sam: [&[u8]; 6] =
-        [b"HELLO VERSION", b"hello\n", b"\r\n HELP\n", b"FOO BAR", b"PING\n", b"averylongword"];
+        [b"HELLO VERSION", b"hello\n", b"\r\n HELP\n", b"SESSION CREATE", b"PING\n", b"naming\tLOOKUP"];
     for bytes in sam {
         assert_eq!(judge(bytes), Verdict::Sam(0), "{bytes:?}");
     }
-    for bytes in [&b""[..], b"H", b"HEL", b"GET", b"\r\n", b"\xff", b"\xff\xfd", b"\xff\xfd\x03"] {
+    for bytes in [&b""[..], b"H", b"HEL", b"se", b"\r\n", b"\xff", b"\xff\xfd", b"\xff\xfd\x03"] {
         assert_eq!(judge(bytes), Verdict::More, "{bytes:?}");
     }
     assert_eq!(judge(b"\xff\xfd\x03\xff\xfb\x18\xff\xf1HELLO "), Verdict::Sam(8));
-    assert_eq!(judge(&[b' '; 600]), Verdict::Foreign);
+    let telnet = |bytes: usize| b"\xff\xf1".repeat(bytes / 2);
+    assert_eq!(judge(&telnet(256)), Verdict::More);
+    assert_eq!(judge(&telnet(258)), Verdict::Foreign, "negotiation without end");
+    assert_eq!(judge(&[b' '; 511]), Verdict::More);
+    assert_eq!(judge(&[b' '; 512]), Verdict::Foreign);
 }
 
 proptest! {

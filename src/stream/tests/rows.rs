@@ -35,7 +35,10 @@ impl Caller {
         let mut rng = Rng::from_seed(seed);
         let (local, key) = destination(&mut rng);
         let hash = local.hash();
-        Self { table: Table::new(local, key, None, Config { streams_max: 100_000, ..Config::default() }, rng), hash }
+        Self {
+            table: Table::new(local, key, None, Config { streams_max: 100_000, ..Config::default() }, rng),
+            hash,
+        }
     }
 
     /// A fresh SYN.
@@ -218,7 +221,12 @@ fn r2_acks_ahead_of_what_was_sent_gain_nothing() {
         w.step(until);
         let sent = w.sides[0].table.stats(id).unwrap().packets_sent as u32;
         for through in [sent.saturating_sub(1), sent, sent + 1, sent + round, u32::MAX] {
-            let ack = StreamPacket { send_id: id.0, receive_id: other.0, ack_through: through, ..Default::default() };
+            let ack = StreamPacket {
+                send_id: id.0,
+                receive_id: other.0,
+                ack_through: through,
+                ..Default::default()
+            };
             tell(&mut w, &ack);
         }
         last = sent;
@@ -312,7 +320,8 @@ fn r5_half_open_streams_end_and_leave_nothing() {
         table.handle_timeout(at);
         while table.poll_packet(at).is_some() {}
     }
-    let ended = std::iter::from_fn(|| table.poll_event()).filter(|e| matches!(e, Event::Closed { .. })).count();
+    let ended =
+        std::iter::from_fn(|| table.poll_event()).filter(|e| matches!(e, Event::Closed { .. })).count();
     assert_eq!(ended, 50, "within five minutes");
     ids.iter().for_each(|id| table.close(at, *id));
     while table.poll_packet(at).is_some() {}
@@ -323,8 +332,12 @@ fn r5_half_open_streams_end_and_leave_nothing() {
 #[test]
 fn r5_many_streams_opened_and_closed_leak_nothing() {
     let rounds = std::env::var("STREAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(1500) / 50;
-    let config =
-        Config { syn_per_peer: (u32::MAX, u32::MAX), syn_checks: u32::MAX, streams_max: 100, ..Config::default() };
+    let config = Config {
+        syn_per_peer: (u32::MAX, u32::MAX),
+        syn_checks: u32::MAX,
+        streams_max: 100,
+        ..Config::default()
+    };
     let mut w = World::with(7, Path { loss: 20, ..Path::clean(1) }, config);
     w.sides[1].server = |app| app.closes = Closes::AfterPeer;
     for round in 0..rounds {
