@@ -16,6 +16,7 @@
     reason = "a test stops at the first thing that is not as it should be, and says what"
 )]
 
+use samovar::base::watch;
 use samovar::base::{Clock, Queue, QueueReceiver, Rng, Tasks, TcpNet};
 use samovar::crypto::{SigningKey, X25519Secret};
 use samovar::transport::{
@@ -30,7 +31,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 const TOKEN: u32 = 0x5a5a_0001;
 

@@ -9,6 +9,8 @@ pub mod names;
 pub mod netdb;
 pub mod router;
 pub mod sam;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stream;
 pub mod transport;
 pub mod tunnel;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Monotonic time in microseconds since the router started.
@@ -93,30 +93,42 @@ pub struct Clock {
     origin: tokio::time::Instant,
     wall: Wall,
     offset_ms: Arc<AtomicI64>,
+    /// Microseconds for which the machine slept: the monotonic clock does not count them. Only worlds set this.
+    asleep_us: Arc<AtomicU64>,
 }
 
 impl Clock {
     /// The machine's clocks.
     pub fn system() -> Self {
-        Self { origin: tokio::time::Instant::now(), wall: Wall::System, offset_ms: Arc::default() }
+        Self::new(Wall::System)
     }
 
     /// A wall clock that starts at `wall_ms` and moves with tokio's (paused or running) time.
     pub fn starting_at(wall_ms: u64) -> Self {
-        Self { origin: tokio::time::Instant::now(), wall: Wall::Fixed(wall_ms), offset_ms: Arc::default() }
+        Self::new(Wall::Fixed(wall_ms))
+    }
+
+    fn new(wall: Wall) -> Self {
+        Self {
+            origin: tokio::time::Instant::now(),
+            wall,
+            offset_ms: Arc::default(),
+            asleep_us: Arc::default(),
+        }
     }
 
     /// Reads both clocks.
     #[allow(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
     pub fn now(&self) -> Now {
-        let mono = Mono(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let passed = Mono(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX));
         let base = match self.wall {
             Wall::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
-            Wall::Fixed(start) => start.saturating_add(mono.as_millis()),
+            Wall::Fixed(start) => start.saturating_add(passed.as_millis()),
         };
+        let mono = Mono(passed.0.saturating_sub(self.asleep_us.load(Ordering::Relaxed)));
         Now { mono, wall_ms: base.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)) }
     }
 
@@ -125,12 +137,24 @@ impl Clock {
         self.offset_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
+    /// Lets the machine have slept for `time`: the wall clock has gone on, the monotonic clock has not.
+    #[cfg(feature = "sim")]
+    pub(crate) fn oversleep(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.asleep_us.fetch_add(us, Ordering::Relaxed);
+    }
+
     /// Waits until `at`; for `None` or [`Mono::NEVER`] for ever.
     pub async fn sleep_until(&self, at: Option<Mono>) {
         match at {
-            Some(at) if at != Mono::NEVER => {
-                tokio::time::sleep_until(self.origin + Duration::from_micros(at.0)).await;
-            }
+            Some(at) if at != Mono::NEVER => loop {
+                let asleep = self.asleep_us.load(Ordering::Relaxed);
+                let due = Duration::from_micros(at.0.saturating_add(asleep));
+                tokio::time::sleep_until(self.origin + due).await;
+                if self.asleep_us.load(Ordering::Relaxed) == asleep {
+                    break;
+                }
+            },
             _ => std::future::pending().await,
         }
     }

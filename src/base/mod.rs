@@ -7,8 +7,12 @@ mod budget;
 mod clock;
 mod fault;
 mod files;
+#[cfg(feature = "sim")]
+mod keeper;
 mod map;
 pub mod metrics;
+#[cfg(feature = "sim")]
+mod misdeeds;
 mod net;
 pub mod pipe;
 mod queue;
@@ -16,13 +20,18 @@ mod rng;
 mod room;
 mod tasks;
 mod timers;
+pub mod watch;
 
 pub use budget::{Account, Ask, Budget, Charge, Part};
 pub use clock::{Clock, Mono, Now};
 pub use fault::Fault;
 pub(crate) use files::write_atomically;
+#[cfg(feature = "sim")]
+pub(crate) use keeper::Keeper;
 pub use map::{KeyedState, Map, Set, map, set};
 pub use metrics::Counter;
+#[cfg(feature = "sim")]
+pub use misdeeds::{Answers, Builds, Misdeeds, Stores};
 pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};
 pub use pipe::Doorbell;
 pub use queue::{Queue, QueueReceiver, QueueSender};

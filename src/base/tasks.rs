@@ -12,6 +12,8 @@ pub struct Tasks {
     tracker: TaskTracker,
     token: CancellationToken,
     runtime: Handle,
+    #[cfg(feature = "sim")]
+    keeper: Option<super::Keeper>,
 }
 
 /// Notices a panic while the task's future is dropped.
@@ -34,7 +36,32 @@ impl Drop for Watch {
 impl Tasks {
     /// A new group on the runtime of the caller.
     pub fn new() -> Self {
-        Self { tracker: TaskTracker::new(), token: CancellationToken::new(), runtime: Handle::current() }
+        Self {
+            tracker: TaskTracker::new(),
+            token: CancellationToken::new(),
+            runtime: Handle::current(),
+            #[cfg(feature = "sim")]
+            keeper: None,
+        }
+    }
+
+    /// A new group whose tasks a simulated machine may stop or lose.
+    #[cfg(feature = "sim")]
+    pub(crate) fn kept_by(keeper: Option<super::Keeper>) -> Self {
+        Self { keeper, ..Self::new() }
+    }
+
+    /// Every task goes through here.
+    fn launch<F>(&self, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        #[cfg(feature = "sim")]
+        if let Some(keeper) = &self.keeper {
+            let task = self.tracker.spawn_on(keeper.guard(future), &self.runtime);
+            return keeper.keep(task.abort_handle());
+        }
+        self.tracker.spawn_on(future, &self.runtime);
     }
 
     /// Runs `future` until it ends or the group is stopped. A panic in it costs only this task.
@@ -65,7 +92,7 @@ impl Tasks {
                 () = future => {}
             }
         };
-        self.tracker.spawn_on(guarded, &self.runtime);
+        self.launch(guarded);
     }
 
     /// Runs `future` without the group's cancellation: it watches [`Self::token`] itself to end in order.
@@ -78,7 +105,7 @@ impl Tasks {
             let _watch = watch;
             future.await;
         };
-        self.tracker.spawn_on(guarded, &self.runtime);
+        self.launch(guarded);
     }
 
     /// As [`Self::spawn_graceful`], but a panic in it costs only this task.
@@ -90,7 +117,7 @@ impl Tasks {
             let _watch = Watch { name, stop: None };
             future.await;
         };
-        self.tracker.spawn_on(guarded, &self.runtime);
+        self.launch(guarded);
     }
 
     /// Runs `work` on a thread of its own, so that it may take its time; `None` when it panicked.
@@ -105,6 +132,11 @@ impl Tasks {
             let _watch = Watch { name, stop: None };
             work()
         };
+        #[cfg(feature = "sim")]
+        if self.keeper.is_some() {
+            // Another thread would come back at a time of its own.
+            return Some(watched());
+        }
         self.tracker.spawn_blocking_on(watched, &self.runtime).await.ok()
     }
 

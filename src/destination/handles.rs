@@ -9,6 +9,7 @@ use super::{
 };
 use crate::base::QueueSender;
 use crate::base::pipe;
+use crate::base::watch;
 use crate::wire::{BLINDED_NAME_MIN, BlindedName, DestHash, Destination, OfflineSignature};
 use std::fmt;
 use std::io;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// Whom to call.

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::watch;
 
 use super::datagram::{Datagram, DatagramCounts, DatagramStyle};
 use super::{DatagramBinding, Error, ErrorKind};
+use crate::base::watch;
 use crate::base::{Budget, Counter, Part, Queue, QueueReceiver, QueueSender, Room, Share};
 use crate::wire::DestHash;
 use crate::wire::i2cp_gzip::Ports;

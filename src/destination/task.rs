@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Action, Engine, Wanted};
 use super::handles::Command;
 use super::ports::{OutDatagram, PortsTask};
 use super::{Error, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
+use crate::base::watch;
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
 use crate::stream::StreamId;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::assembly;
@@ -19,6 +19,7 @@ use super::names::AddressBook;
 use super::spares::Spares;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
+use crate::base::watch;
 use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
@@ -157,6 +158,8 @@ pub struct RouterBuilder {
     net: Option<Arc<dyn Net>>,
     seed: Option<u64>,
     wall_ms: Option<u64>,
+    #[cfg(feature = "sim")]
+    machine: super::machine::Machine,
 }
 
 impl RouterBuilder {
@@ -208,7 +211,21 @@ impl RouterBuilder {
         };
         let clock = self.wall_ms.map_or_else(Clock::system, Clock::starting_at);
         let net = self.net.unwrap_or_else(|| Arc::new(crate::base::TcpNet));
-        assembly::start(self.config, net, clock, rng).await
+        let start = assembly::start(
+            self.config,
+            (net, clock, rng),
+            #[cfg(feature = "sim")]
+            self.machine,
+        );
+        start.await
+    }
+
+    /// Runs the router on a simulated machine.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub(crate) fn machine(mut self, machine: super::machine::Machine) -> Self {
+        self.machine = machine;
+        self
     }
 }
 
@@ -268,9 +285,7 @@ impl Router {
     pub fn builder() -> RouterBuilder {
         RouterBuilder {
             config: RouterConfig { sam: None, ..RouterConfig::default() },
-            net: None,
-            seed: None,
-            wall_ms: None,
+            ..RouterBuilder::default()
         }
     }
 

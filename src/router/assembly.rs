@@ -4,18 +4,21 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::OnceCell;
 
 use super::api::{Inner, Router, StartError};
 use super::config::RouterConfig;
 use super::control::{Control, Counters, Request, ToControl, ToDial, Wires};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::{ControlOutlets, PeerBatch};
+#[cfg(feature = "sim")]
+use super::machine::Machine;
 use super::names::{AddressBook, BookFiles};
 use super::persist::{self, Job};
 use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
+use crate::base::watch;
 use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
 use crate::destination::task::Hint;
 use crate::netdb::reseed::Bundle;
@@ -85,14 +88,15 @@ struct Prepared {
 
 fn prepare(
     config: &RouterConfig,
-    net: &Arc<dyn Net>,
-    clock: &Clock,
+    storage: Option<Storage>,
+    (net, clock): (&Arc<dyn Net>, &Clock),
     rng: &mut Rng,
 ) -> Result<Prepared, StartError> {
     config.validate()?;
-    let storage = match &config.data_dir {
-        Some(dir) => Storage::open(dir)?,
-        None => Storage::Memory,
+    let storage = match (storage, &config.data_dir) {
+        (Some(storage), _) => storage,
+        (None, Some(dir)) => Storage::open(dir)?,
+        (None, None) => Storage::Memory,
     };
     BookFiles::new(None, config.hosts.clone()).check()?;
     let lock = storage.lock()?;
@@ -111,13 +115,15 @@ fn prepare(
 #[allow(clippy::too_many_lines, reason = "all queues meet here, and read best in one list")]
 pub(super) async fn start(
     config: RouterConfig,
-    net: Arc<dyn Net>,
-    clock: Clock,
-    mut rng: Rng,
+    (net, clock, mut rng): (Arc<dyn Net>, Clock, Rng),
+    #[cfg(feature = "sim")] machine: Machine,
 ) -> Result<Router, StartError> {
+    #[cfg(feature = "sim")]
+    let (storage, tasks, disk_tasks) = (machine.storage(), machine.tasks(), machine.tasks());
+    #[cfg(not(feature = "sim"))]
+    let (storage, tasks, disk_tasks) = (None, Tasks::new(), Tasks::new());
     let Prepared { storage, lock, keys, port, bootstrap, reseeder } =
-        prepare(&config, &net, &clock, &mut rng)?;
-    let (tasks, disk_tasks) = (Tasks::new(), Tasks::new());
+        prepare(&config, storage, (&net, &clock), &mut rng)?;
     let budget = Budget::new(u64::from(config.memory_max) << 20);
     let q = queues();
     let own = Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port)));
@@ -148,7 +154,12 @@ pub(super) async fn start(
     start_disk(&disk_tasks, storage.clone(), lock, q.disk.1);
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
-    let control = control(&config, port, &clock, keys.clone(), (board, &budget), &mut rng);
+    #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "changed by misdeeds alone"))]
+    let mut control = control(&config, port, &clock, keys.clone(), (board, &budget), &mut rng);
+    #[cfg(feature = "sim")]
+    if let Some(misdeeds) = machine.misdeeds {
+        control.misbehave(misdeeds, rng.fork("misdeeds"));
+    }
     counters.extend(control.counters());
     counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
     let wires = Wires {

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::{PublicFace, RouterKeys};
 use super::links::Link;
 use super::persist::Job;
 use super::status::StatusBoard;
+use crate::base::watch;
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::crypto::Verified;
 use crate::destination::task::Hint;
@@ -24,7 +25,7 @@ use crate::netdb::{self, PeerView, Report};
 use crate::transport::{self, TransportEvent, TransportHandle};
 use crate::tunnel::build::{self, Builder};
 use crate::tunnel::plane::{self, Via};
-use crate::tunnel::task::Order;
+use crate::tunnel::task::{Order, PeerLink};
 use crate::tunnel::{Delivery, PoolConfig, PoolId, PoolState};
 use crate::wire::{DestHash, I2np, I2npKind, RouterHash, RouterInfo};
 
@@ -166,6 +167,8 @@ pub(crate) struct Control {
     pool_states: BTreeMap<PoolId, Arc<PoolState>>,
     status: StatusBoard,
     metrics: Arc<ControlMetrics>,
+    #[cfg(feature = "sim")]
+    misconduct: Option<super::misconduct::Misconduct>,
 }
 
 impl Control {
@@ -199,7 +202,26 @@ impl Control {
             pool_states: BTreeMap::new(),
             status,
             metrics: Arc::default(),
+            #[cfg(feature = "sim")]
+            misconduct: None,
         }
+    }
+
+    /// Does this against the rules.
+    #[cfg(feature = "sim")]
+    pub(crate) fn misbehave(&mut self, misdeeds: Arc<crate::base::Misdeeds>, rng: Rng) {
+        self.builder.misbehave(misdeeds.clone());
+        self.netdb.misbehave(misdeeds.clone());
+        self.misconduct = Some(super::misconduct::Misconduct::new(misdeeds, rng));
+    }
+
+    fn link(&self, sender: transport::PeerSender) -> Arc<dyn PeerLink> {
+        let link = Link(sender);
+        #[cfg(feature = "sim")]
+        if let Some(misconduct) = &self.misconduct {
+            return Arc::new(misconduct.link(link));
+        }
+        Arc::new(link)
     }
 
     /// Counters of control and of the engines it hosts, by room.
@@ -333,7 +355,7 @@ impl Control {
     fn transport_event(&mut self, now: Now, event: TransportEvent) {
         match event {
             TransportEvent::Up { peer, sender, .. } => {
-                self.to_plane.push_back(Order::PeerUp(peer, Arc::new(Link(sender))));
+                self.to_plane.push_back(Order::PeerUp(peer, self.link(sender)));
                 self.netdb.handle(now, netdb::Input::Up(peer));
                 self.status.connected(1);
             }
@@ -420,7 +442,15 @@ impl Control {
         Ok(SessionSeed { pool_id, pool: receiver, trouble: trouble_receiver })
     }
 
-    fn dial(&mut self, now: Now, d: ToDial, transport: &TransportHandle) {
+    #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "changed by misdeeds alone"))]
+    fn dial(&mut self, now: Now, mut d: ToDial, transport: &TransportHandle) {
+        #[cfg(feature = "sim")]
+        if let Some(misconduct) = &self.misconduct {
+            misconduct.thin(&mut d.messages, d.class == transport::Class::Transit);
+            if d.messages.is_empty() {
+                return;
+            }
+        }
         if let Some(entry) = self.view.get(&d.peer) {
             let info = Arc::new(RouterInfo::clone(&entry.info));
             let count = d.messages.len() as u64;

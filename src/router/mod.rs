@@ -12,6 +12,10 @@ pub mod devnet;
 mod http;
 pub mod identity;
 mod links;
+#[cfg(feature = "sim")]
+pub(crate) mod machine;
+#[cfg(feature = "sim")]
+mod misconduct;
 pub mod names;
 mod persist;
 pub mod reseed;

@@ -108,7 +108,7 @@ fn default_make(keys: &PrivateKeys) -> SessionConfig {
 /// Keeps the spares of a router until it stops.
 pub(super) async fn run(
     spares: std::sync::Arc<Spares>,
-    mut ready: tokio::sync::watch::Receiver<super::Status>,
+    mut ready: crate::base::watch::Receiver<super::Status>,
 ) {
     if ready.wait_for(|s| s.stage >= Stage::Tunnels).await.is_err() {
         return;

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
+use crate::base::watch;
 use crate::tunnel::{PoolId, PoolState};
 
 /// Stages of a start, in order.

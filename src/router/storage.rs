@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 pub(crate) use crate::base::write_atomically;
 use crate::wire::{RouterHash, b64};
 
+#[cfg(feature = "sim")]
+mod held;
+#[cfg(feature = "sim")]
+pub use held::Disk;
+
 /// Largest file that is read back; the largest of ours are profiles, far below.
 const FILE_MAX: u64 = 16 << 20;
 
@@ -21,6 +26,9 @@ pub enum Storage {
     Memory,
     /// In a directory of its own.
     Directory(PathBuf),
+    /// On the disk of a simulated machine.
+    #[cfg(feature = "sim")]
+    Held(Disk),
 }
 
 /// A problem with a file, in words for the operator.
@@ -82,11 +90,13 @@ impl Storage {
         }
     }
 
-    /// Full path of a file of this storage.
+    /// Full path of a file of this storage, if it has paths.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         match self {
             Self::Memory => None,
             Self::Directory(dir) => Some(dir.join(name)),
+            #[cfg(feature = "sim")]
+            Self::Held(_) => None,
         }
     }
 
@@ -95,6 +105,10 @@ impl Storage {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        #[cfg(feature = "sim")]
+        if let Self::Held(disk) = self {
+            return Ok(disk.read(name));
+        }
         let Some(path) = self.path(name) else { return Ok(None) };
         match read_file(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -108,6 +122,12 @@ impl Storage {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&self, name: &str, bytes: &[u8], private: bool) -> Result<(), StorageError> {
+        #[cfg(feature = "sim")]
+        if let Self::Held(disk) = self {
+            return disk
+                .write(name, bytes)
+                .map_err(|e| StorageError::new(Path::new(name), format!("cannot be written: {e}")));
+        }
         let Some(path) = self.path(name) else { return Ok(()) };
         write_atomically(&path, bytes, private)
             .map_err(|e| StorageError::new(&path, format!("cannot be written: {e}")))
@@ -128,6 +148,10 @@ impl Storage {
 
     /// Removes a stored RouterInfo.
     pub fn forget_router(&self, hash: &RouterHash) {
+        #[cfg(feature = "sim")]
+        if let Self::Held(disk) = self {
+            disk.remove(&router_file(hash));
+        }
         if let Some(path) = self.path(&router_file(hash)) {
             let _ = fs::remove_file(path);
         }
@@ -135,6 +159,10 @@ impl Storage {
 
     /// Every stored RouterInfo, unchecked.
     pub fn routers(&self) -> Vec<Vec<u8>> {
+        #[cfg(feature = "sim")]
+        if let Self::Held(disk) = self {
+            return disk.routers();
+        }
         self.path("netDb").map_or_else(Vec::new, |dir| collect_routers(&dir))
     }
 }

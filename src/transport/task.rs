@@ -8,6 +8,7 @@ use super::ntcp2::replay::ReplayCache;
 use super::ntcp2::task::{Command, Own, Report, Shared, run_inbound, run_outbound};
 use super::peers::{Action, Peers};
 use super::{Class, ConnId, FromPeer, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
+use crate::base::watch;
 use crate::base::{
     Clock, Connection, Listener, Map, Net, Now, Queue, QueueReceiver, QueueSender, Rng, Tasks, map,
 };
@@ -19,7 +20,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Connections that were accepted and wait for the manager.
 const ACCEPTED_MAX: usize = 64;

@@ -93,6 +93,8 @@ pub struct Engine {
     actions: VecDeque<Action>,
     /// What the tables hold.
     memory: Account,
+    #[cfg(feature = "sim")]
+    misdeeds: Arc<crate::base::Misdeeds>,
 }
 
 impl Engine {
@@ -127,6 +129,8 @@ impl Engine {
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
             memory: Account::default(),
+            #[cfg(feature = "sim")]
+            misdeeds: Arc::default(),
             config,
             rng,
         };
@@ -147,6 +151,12 @@ impl Engine {
     /// Whether the router can afford to know more routers.
     fn is_curious(&self) -> bool {
         self.memory.budget().allows(Ask::Exploration)
+    }
+
+    /// Does this against the rules.
+    #[cfg(feature = "sim")]
+    pub(crate) fn misbehave(&mut self, misdeeds: Arc<crate::base::Misdeeds>) {
+        self.misdeeds = misdeeds;
     }
 
     /// Takes one input in.

@@ -89,8 +89,16 @@ impl Engine {
             self.metrics.router_infos_refused_unasked.inc();
             return;
         }
+        #[cfg(feature = "sim")]
+        if self.misdeeds.storing() == crate::base::Stores::Ignore {
+            return;
+        }
         if self.config.floodfill {
             self.acknowledge(now, source, &store);
+        }
+        #[cfg(feature = "sim")]
+        if self.misdeeds.storing() == crate::base::Stores::Forget {
+            return;
         }
         match &store.data {
             StoreData::RouterInfo(bytes) => {
@@ -240,9 +248,24 @@ impl Engine {
             self.metrics.lookups_dropped_busy.inc();
             return;
         }
+        #[cfg(feature = "sim")]
+        match self.misdeeds.answering() {
+            crate::base::Answers::Serve => {}
+            crate::base::Answers::Ignore => return,
+            crate::base::Answers::Deny => return self.deny(now, lookup),
+        }
         if let Some(answer) = self.answer(now, lookup) {
             self.send_answer(now, lookup, &answer);
         }
+    }
+
+    /// Says that we do not have it, and names routers that do not exist.
+    #[cfg(feature = "sim")]
+    fn deny(&mut self, now: Now, lookup: &DatabaseLookup) {
+        let peers = (0..NAMED).map(|_| RouterHash(self.rng.bytes())).collect();
+        let body = DatabaseSearchReply { key: lookup.key, peers, from: self.config.own };
+        let answer = message::search_reply(&mut self.rng, now.wall_ms, &body);
+        self.send_answer(now, lookup, &answer);
     }
 
     fn answer(&mut self, now: Now, lookup: &DatabaseLookup) -> Option<I2np> {

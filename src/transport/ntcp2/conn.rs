@@ -8,6 +8,7 @@ use super::super::{CloseReason, ConnId, FromPeer, PeerSender};
 use super::frame::FRAME_MAX;
 use super::session::{Closed, Event, Session};
 use super::task::{BUFFER_MIN, Command, Own, STALL, Shared, report_info};
+use crate::base::watch;
 use crate::base::{Account, Duplex, Mono, Now, Part};
 use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{I2np, RouterHash, RouterInfo};
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, ReadBuf};
-use tokio::sync::watch;
 
 /// Bytes taken from the peer's queue for one write.
 const WRITE_BYTES: usize = 64 * 1024;

@@ -11,6 +11,7 @@ use super::handshake::{Action, Established, Initiator, Policy, Responder};
 use super::replay::ReplayCache;
 use super::session::Session;
 use super::{LocalKeys, PeerKeys};
+use crate::base::watch;
 use crate::base::{Clock, Connection, Duplex, Mono, Net, Now, QueueReceiver, QueueSender, Rng};
 use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{RouterHash, RouterInfo};
@@ -18,7 +19,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Read buffer of a quiet connection.

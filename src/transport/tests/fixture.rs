@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A router's transport for tests, and a network in memory.
 
+use crate::base::watch;
 use crate::base::{BoxFuture, Clock, Connection, Listener, Net, Queue, QueueReceiver, Rng, Tasks, TcpNet};
 use crate::crypto::{SigningKey, X25519Secret};
 use crate::transport::{
@@ -16,7 +17,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 pub(super) const NET: u8 = 99;
 

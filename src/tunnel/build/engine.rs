@@ -85,6 +85,12 @@ impl Builder {
         }
     }
 
+    /// Does this against the rules.
+    #[cfg(feature = "sim")]
+    pub(crate) fn misbehave(&mut self, misdeeds: Arc<crate::base::Misdeeds>) {
+        self.transit.misdeeds = misdeeds;
+    }
+
     /// The counters, to be shared with whoever shows them.
     pub const fn metrics(&self) -> &Arc<BuildMetrics> {
         &self.metrics

@@ -39,12 +39,23 @@ pub(super) struct Transit {
     taken: Set<TunnelId>,
     carried: VecDeque<(Mono, TunnelId)>,
     held: VecDeque<Held>,
+    #[cfg(feature = "sim")]
+    pub(super) misdeeds: std::sync::Arc<crate::base::Misdeeds>,
 }
 
 impl Transit {
     pub(super) fn new(keys: &RouterKeys, responder: Responder, mut rng: Rng) -> Self {
         let taken = set(&mut rng);
-        Self { me: keys.hash, rng, responder, taken, carried: VecDeque::new(), held: VecDeque::new() }
+        Self {
+            me: keys.hash,
+            rng,
+            responder,
+            taken,
+            carried: VecDeque::new(),
+            held: VecDeque::new(),
+            #[cfg(feature = "sim")]
+            misdeeds: std::sync::Arc::default(),
+        }
     }
 
     /// A receive id for a tunnel of our own.
@@ -98,6 +109,10 @@ impl Transit {
         self.expire(now.mono);
         if message.is_out_of_time(now.wall_ms) {
             metrics.requests_dropped_expired.inc();
+            return;
+        }
+        #[cfg(feature = "sim")]
+        if self.misdeeds.ignores_builds() {
             return;
         }
         let (transit, taken) = (self.carried.len(), &self.taken);

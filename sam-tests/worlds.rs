@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//! Scenarios in simulated networks, each over many seeds.
+//!
+//! `make sim SEEDS=20 [SCENARIO=name] [SEED=n]`, or `cargo test --features sim --test worlds`. A failure prints the
+//! command that repeats it. `SIM_JOBS` says how many worlds run at once (default: one a processor).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test stops at the first thing that is not as it should be, and says what"
+)]
+
+#[path = "worlds/determinism.rs"]
+mod determinism;
+#[path = "worlds/harness.rs"]
+mod harness;
+#[path = "worlds/healthy.rs"]
+mod healthy;
+
+use harness::Scenario;
+
+/// All scenarios. Each entry: its name, what it is about, how many seeds it has in an ordinary run, and itself.
+const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "determinism", seeds: 1, run: determinism::run },
+    Scenario { name: "healthy", seeds: 2, run: healthy::run },
+];
+
+fn main() -> std::process::ExitCode {
+    harness::main(SCENARIOS)
+}
