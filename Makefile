@@ -9,7 +9,7 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go
+.PHONY: help build demo run devnet test unit sim lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,15 @@ devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 
 test: lint doc unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features sim
+
+# What `make sim` runs: SCENARIO (default all), SEEDS from 1 on (default as each scenario wants), or one SEED.
+sim: ## simulated networks (SEEDS=20 SCENARIO=name SEED=n)
+	SCENARIO=$(SCENARIO) SEEDS=$(SEEDS) SEED=$(SEED) $(CARGO) test --locked --features sim --test worlds
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features sim -- -D warnings
 
 doc: ## the documents of the library, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib

@@ -26,7 +26,7 @@ async fn eventful(world: World) -> u64 {
 }
 
 /// Runs the world twice and compares.
-pub fn run(seed: u64) -> String {
+pub(crate) fn run(seed: u64) -> String {
     let once = || sim::run(seed, eventful);
     let (one, two): (Outcome<u64>, Outcome<u64>) = (once(), once());
     let part = one.marks.iter().zip(&two.marks).find(|(a, b)| a != b);

@@ -8,13 +8,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A scenario: a function of a seed that panics when something is wrong and returns a line of figures if not.
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// As in `SCENARIO=`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Seeds of an ordinary run, from 1 on; `SEEDS=` says otherwise.
-    pub seeds: u64,
+    pub(crate) seeds: u64,
     /// Runs one world, or several.
-    pub run: fn(u64) -> String,
+    pub(crate) run: fn(u64) -> String,
 }
 
 /// What one run gave.
@@ -30,7 +30,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs what the environment and the arguments ask for. Arguments are names of scenarios or parts of them.
-pub fn main(scenarios: &'static [Scenario]) -> ExitCode {
+pub(crate) fn main(scenarios: &'static [Scenario]) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     if std::env::args().any(|a| a == "--list") {
         scenarios.iter().for_each(|s| println!("{}: test", s.name));

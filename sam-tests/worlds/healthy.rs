@@ -8,7 +8,7 @@ use samovar::sim::{self, Node, RouterSetup, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Opens a session on each of the first `count` routers.
-pub async fn sessions(nodes: &[Node], count: usize) -> Vec<Session> {
+pub(crate) async fn sessions(nodes: &[Node], count: usize) -> Vec<Session> {
     let mut sessions = Vec::new();
     for node in nodes.iter().take(count) {
         let config = SessionConfig::transient().tunnels(2, 2);
@@ -25,7 +25,7 @@ fn pattern(seed: u64, from: usize, to: usize, len: usize) -> Vec<u8> {
 }
 
 /// Every session calls the next and sends it `len` bytes, which come back.
-pub async fn exchange(world: &World, nodes: &[Node], count: usize, len: usize) {
+pub(crate) async fn exchange(world: &World, nodes: &[Node], count: usize, len: usize) {
     let sessions = sessions(nodes, count).await;
     for (from, client) in sessions.iter().enumerate() {
         let to = (from + 1) % sessions.len();
@@ -59,7 +59,7 @@ pub async fn exchange(world: &World, nodes: &[Node], count: usize, len: usize) {
 }
 
 /// One world.
-pub fn run(seed: u64) -> String {
+pub(crate) fn run(seed: u64) -> String {
     let outcome = sim::run(seed, |world| async move {
         let nodes = world.network(20, |_| RouterSetup::default()).await;
         exchange(&world, &nodes, 6, 200_000).await;
