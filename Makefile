@@ -9,7 +9,7 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim lint fmt doc interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go
+.PHONY: help build demo run devnet test unit sim lint fmt doc supply deny interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: lint doc unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
+test: lint doc supply unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	$(CARGO) test --locked --features sim
@@ -41,6 +41,18 @@ lint: ## formatting and clippy, warnings are errors
 
 doc: ## the documents of the library, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+
+supply: ## the tree of dependencies against .ci/deny.toml: size, licences, bans, sources (ADVISORIES=DIR: advisories too)
+	python3 -B sam-tests/supply.py $(if $(ADVISORIES),--advisories $(ADVISORIES))
+
+# Built once, into a folder of its own; takes minutes and, for the advisories, a network.
+DENY = target/tools/bin/cargo-deny
+$(DENY):
+	$(CARGO) install cargo-deny --locked --root target/tools --target-dir target/tools/build
+
+deny: $(DENY) ## the same and the known vulnerabilities, with cargo-deny
+	$(DENY) --config .ci/deny.toml check licenses bans sources
+	$(DENY) --config .ci/deny.toml check advisories || { echo "the advisory database could not be had or found something, see above"; exit 1; }
 
 fmt: ## format the sources
 	$(CARGO) fmt

@@ -208,7 +208,7 @@ async fn room() -> Room {
 #[tokio::test]
 #[ignore = "needs a private network, see above"]
 async fn both_directions() {
-    let _ = tracing_subscriber::fmt().with_env_filter("samovar=debug").try_init();
+    let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).try_init();
     let infos = load(&env("SAMOVAR_LIVE_NETDB"));
     let [first, second, ..] = infos.as_slice() else { panic!("two routers are needed") };
     let seconds = std::env::var("SAMOVAR_LIVE_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(180);

@@ -57,8 +57,12 @@ pub(crate) fn main(scenarios: &'static [Scenario]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if std::env::var_os("RUST_LOG").is_some() {
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        use tracing_subscriber::layer::SubscriberExt as _;
+        use tracing_subscriber::util::SubscriberInitExt as _;
+        let filter = std::env::var("RUST_LOG").unwrap_or_default();
+        let filter: tracing_subscriber::filter::Targets = filter.parse().expect("RUST_LOG is a filter");
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     }
     report(&run_all(queue))
 }

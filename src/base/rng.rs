@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Randomness as a value: ChaCha20, seeded from the system or from a test.
 
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;

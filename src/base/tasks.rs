@@ -2,18 +2,35 @@
 //! Owned tasks: every spawn is counted, can be cancelled, and is waited for at the end.
 
 use std::future::Future;
+use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// The tasks of one router. Clones are the same group.
 #[derive(Clone, Debug)]
 pub struct Tasks {
-    tracker: TaskTracker,
+    running: Arc<watch::Sender<usize>>,
     token: CancellationToken,
     runtime: Handle,
     #[cfg(feature = "sim")]
     keeper: Option<super::Keeper>,
+}
+
+/// One task that runs, from the moment it is asked for until everything it owned is gone.
+struct Count(Arc<watch::Sender<usize>>);
+
+impl Count {
+    fn new(running: &Arc<watch::Sender<usize>>) -> Self {
+        running.send_modify(|count| *count = count.saturating_add(1));
+        Self(running.clone())
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
 }
 
 /// Notices a panic while the task's future is dropped.
@@ -37,7 +54,7 @@ impl Tasks {
     /// A new group on the runtime of the caller.
     pub fn new() -> Self {
         Self {
-            tracker: TaskTracker::new(),
+            running: Arc::new(watch::Sender::new(0)),
             token: CancellationToken::new(),
             runtime: Handle::current(),
             #[cfg(feature = "sim")]
@@ -56,12 +73,18 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let count = Count::new(&self.running);
+        let counted = async move {
+            // The order of these lines is the order of the end: first the task with all it owns, then its count.
+            future.await;
+            drop(count);
+        };
         #[cfg(feature = "sim")]
         if let Some(keeper) = &self.keeper {
-            let task = self.tracker.spawn_on(keeper.guard(future), &self.runtime);
+            let task = self.runtime.spawn(keeper.guard(counted));
             return keeper.keep(task.abort_handle());
         }
-        self.tracker.spawn_on(future, &self.runtime);
+        self.runtime.spawn(counted);
     }
 
     /// Runs `future` until it ends or the group is stopped. A panic in it costs only this task.
@@ -128,7 +151,9 @@ impl Tasks {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        let count = Count::new(&self.running);
         let watched = move || {
+            let _count = count;
             let _watch = Watch { name, stop: None };
             work()
         };
@@ -137,7 +162,7 @@ impl Tasks {
             // Another thread would come back at a time of its own.
             return Some(watched());
         }
-        self.tracker.spawn_blocking_on(watched, &self.runtime).await.ok()
+        self.runtime.spawn_blocking(watched).await.ok()
     }
 
     /// The group's token.
@@ -152,18 +177,19 @@ impl Tasks {
 
     /// Waits until every task has ended; call [`Self::stop`] first.
     pub async fn finished(&self) {
-        self.tracker.close();
-        self.tracker.wait().await;
+        let mut running = self.running.subscribe();
+        // The sender is ours, so the wait cannot end early.
+        let _ = running.wait_for(|count| *count == 0).await;
     }
 
     /// Number of tasks that run.
     pub fn len(&self) -> usize {
-        self.tracker.len()
+        *self.running.borrow()
     }
 
     /// Whether none run.
     pub fn is_empty(&self) -> bool {
-        self.tracker.is_empty()
+        self.len() == 0
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 
@@ -18,15 +20,17 @@ pub(super) fn start(flag: Option<&str>, fallback: &str) -> Result<(), Failure> {
         (None, Some(variable)) => ("RUST_LOG", variable),
         (None, None) => ("log", fallback),
     };
-    let filter = EnvFilter::builder()
-        .parse(text)
+    let filter: Targets = text
+        .parse()
         .map_err(|e| Failure::User(format!("{name}: {text:?} is not a log filter: {e}")))?;
     let detailed = text.contains("debug") || text.contains("trace");
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_target(detailed)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init()
         .map_err(|e| anyhow::anyhow!("logging cannot be started: {e}").into())
 }

@@ -18,10 +18,9 @@ async fn network(n: usize) -> Vec<Router> {
 
 /// The same, with clocks that show this time at the start.
 async fn network_at(n: usize, wall_ms: Option<u64>) -> Vec<Router> {
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_test_writer()
-        .try_init();
+    let level = std::env::var("RUST_LOG").ok().and_then(|level| level.parse().ok());
+    let level = level.unwrap_or(tracing_subscriber::filter::LevelFilter::ERROR);
+    let _ = tracing_subscriber::fmt().with_max_level(level).with_test_writer().try_init();
     let mut routers = Vec::new();
     for i in 0..n {
         let config = RouterConfig {

@@ -11,7 +11,7 @@ mod password;
 mod signatures;
 mod symmetric;
 
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 /// A generator that is the same in every run.
