@@ -20,9 +20,8 @@ pub(super) fn start(flag: Option<&str>, fallback: &str) -> Result<(), Failure> {
         (None, Some(variable)) => ("RUST_LOG", variable),
         (None, None) => ("log", fallback),
     };
-    let filter: Targets = text
-        .parse()
-        .map_err(|e| Failure::User(format!("{name}: {text:?} is not a log filter: {e}")))?;
+    let filter: Targets =
+        text.parse().map_err(|e| Failure::User(format!("{name}: {text:?} is not a log filter: {e}")))?;
     let detailed = text.contains("debug") || text.contains("trace");
     let lines = tracing_subscriber::fmt::layer()
         .with_target(detailed)
