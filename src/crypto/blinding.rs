@@ -18,7 +18,7 @@ use crate::wire::{Hash, SigType};
 /// A signing key on one day. What can be derived from it lets its holder read lease sets, so it is wiped when dropped.
 pub struct BlindedKey {
     public: [u8; 32],
-    alpha: Scalar,
+    alpha: Box<Scalar>,
     subcredential: Secret32,
 }
 
@@ -47,18 +47,20 @@ impl BlindedKey {
         let salt = sha256(&[b"I2PGenerateAlpha", key, &own, &blinded]);
         let mut ikm = Zeroizing::new(date.to_vec());
         ikm.extend_from_slice(secret);
-        let (low, high) = kdf::hkdf64(&salt, &ikm, b"i2pblinding1");
+        let (mut low, mut high) = kdf::hkdf64(&salt, &ikm, b"i2pblinding1");
         let mut wide = Zeroizing::new([0u8; 64]);
         wide[..32].copy_from_slice(&low);
         wide[32..].copy_from_slice(&high);
-        let alpha = Scalar::from_bytes_mod_order_wide(&wide);
+        low.zeroize();
+        high.zeroize();
+        let alpha = Box::new(Scalar::from_bytes_mod_order_wide(&wide));
         let sum = point + EdwardsPoint::mul_base(&alpha);
         if sum.is_identity() {
             return None;
         }
         let public = sum.compress().to_bytes();
         let credential = sha256(&[b"credential", key, &own, &blinded]);
-        let subcredential = Zeroizing::new(sha256(&[b"subcredential", &credential, &public]));
+        let subcredential = Secret32::new(sha256(&[b"subcredential", &credential, &public]));
         Some(Self { public, alpha, subcredential })
     }
 
@@ -84,7 +86,7 @@ impl BlindedKey {
     #[must_use]
     pub fn private(&self, own: &AnySigningKey) -> Option<RedSigningKey> {
         let own = Zeroizing::new(own.scalar()?);
-        let sum = Zeroizing::new((*own + self.alpha).to_bytes());
+        let sum = Zeroizing::new((*own + *self.alpha).to_bytes());
         RedSigningKey::from_bytes(&sum).filter(|key| key.public() == self.public)
     }
 }

@@ -33,7 +33,7 @@ const NAME: usize = 8;
 const ENTRY: usize = NAME + 32;
 
 /// Who may open the inner layer.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub enum ClientAccess {
     /// Everybody who can open the outer one.
     #[default]
@@ -42,6 +42,17 @@ pub enum ClientAccess {
     Dh(Vec<X25519Public>),
     /// Holders of these keys.
     Psk(Vec<Secret32>),
+}
+
+/// For the session that a configuration makes: the keys are copied by intent.
+impl Clone for ClientAccess {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Everybody => Self::Everybody,
+            Self::Dh(keys) => Self::Dh(keys.clone()),
+            Self::Psk(keys) => Self::Psk(keys.iter().map(Secret32::duplicate).collect()),
+        }
+    }
 }
 
 impl ClientAccess {
@@ -110,16 +121,17 @@ pub fn seal<R: CryptoRng + ?Sized>(
     match access {
         ClientAccess::Everybody => out.push(0),
         ClientAccess::Dh(_) | ClientAccess::Psk(_) => {
-            let fresh = random(rng);
+            let fresh = Secret32::random(rng);
             context.put_clients(rng, access, &fresh, &mut out);
             cookie = Some(fresh);
         }
     }
-    let salt = random(rng);
-    out.extend_from_slice(&*salt);
+    let mut salt = [0; SALT];
+    rng.fill_bytes(&mut salt);
+    out.extend_from_slice(&salt);
     let start = out.len();
     out.extend_from_slice(inner);
-    let keys = context.layer(&*salt, cookie.as_deref(), b"ELS2_L2K");
+    let keys = context.layer(&salt, cookie.as_deref(), b"ELS2_L2K");
     keys.apply(out.get_mut(start..).unwrap_or_default());
     outer.apply(out.get_mut(SALT..).unwrap_or_default());
     out
@@ -178,7 +190,7 @@ impl Context {
         ikm.extend_from_slice(&self.suffix);
         let (key, rest) = kdf::hkdf64(&salt32, &ikm, info);
         let rest = Zeroizing::new(rest);
-        let mut keys = Keys { key: Zeroizing::new(key), iv: [0; 12], name: [0; NAME] };
+        let mut keys = Keys { key: Secret32::new(key), iv: [0; 12], name: [0; NAME] };
         keys.iv.copy_from_slice(&rest[..12]);
         keys.name.copy_from_slice(&rest[12..12 + NAME]);
         keys
@@ -210,10 +222,10 @@ impl Context {
         out: &mut Vec<u8>,
     ) {
         let mut entries: Vec<[u8; ENTRY]> = Vec::new();
-        let own = random(rng);
+        let own = Secret32::random(rng);
         let head = match access {
             ClientAccess::Dh(clients) => {
-                let own = X25519Secret::from_bytes(*own);
+                let own = X25519Secret::from_secret(&own);
                 let head = own.public().0;
                 for client in clients.iter().take(CLIENTS_MAX) {
                     let keys = own.dh(client).map(|s| self.dh_client(s.as_bytes(), client, &head));
@@ -259,7 +271,7 @@ impl Context {
             let secret = own.dh(&X25519Public(head)).ok_or(Closed::Malformed)?;
             self.dh_client(secret.as_bytes(), &own.public(), &head)
         };
-        let mut cookie = Zeroizing::new([0u8; 32]);
+        let mut cookie = Secret32::default();
         let mut found = subtle::Choice::from(0);
         for entry in entries.chunks_exact(ENTRY) {
             let (name, sealed) = entry.split_at(NAME);
@@ -298,12 +310,6 @@ impl Keys {
         self.apply(sealed);
         entry
     }
-}
-
-fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Secret32 {
-    let mut bytes = Zeroizing::new([0u8; 32]);
-    rng.fill_bytes(&mut *bytes);
-    bytes
 }
 
 fn noise<R: CryptoRng + ?Sized>(rng: &mut R) -> [u8; ENTRY] {

@@ -23,8 +23,10 @@ const LANES: usize = 8;
 /// IV and body of a tunnel data message.
 pub type Cell = [u8; CELL_LEN];
 
-/// The two keys of one hop, expanded. About 2 KB, so keep it in one place.
-pub struct LayerKeys {
+/// The two keys of one hop, expanded. They stay in one place, about 2 KB, and are wiped there when dropped.
+pub struct LayerKeys(Box<Schedules>);
+
+struct Schedules {
     layer: Aes256,
     iv: Aes256,
 }
@@ -39,7 +41,7 @@ impl LayerKeys {
     /// Expands the layer key and the IV key of a hop.
     #[must_use]
     pub fn new(layer_key: &[u8; 32], iv_key: &[u8; 32]) -> Self {
-        Self { layer: Aes256::new(layer_key.into()), iv: Aes256::new(iv_key.into()) }
+        Self(Box::new(Schedules { layer: Aes256::new(layer_key.into()), iv: Aes256::new(iv_key.into()) }))
     }
 
     /// Adds this hop's layer.
@@ -47,9 +49,9 @@ impl LayerKeys {
         let Some((iv, body)) = cell.as_chunks_mut::<BLOCK_LEN>().0.split_first_mut() else {
             return;
         };
-        self.iv.encrypt_block(iv.into());
-        encrypt_blocks(&self.layer, iv, body);
-        self.iv.encrypt_block(iv.into());
+        self.0.iv.encrypt_block(iv.into());
+        encrypt_blocks(&self.0.layer, iv, body);
+        self.0.iv.encrypt_block(iv.into());
     }
 
     /// Takes this hop's layer off.
@@ -57,9 +59,9 @@ impl LayerKeys {
         let Some((iv, body)) = cell.as_chunks_mut::<BLOCK_LEN>().0.split_first_mut() else {
             return;
         };
-        self.iv.decrypt_block(iv.into());
-        decrypt_blocks(&self.layer, iv, body);
-        self.iv.decrypt_block(iv.into());
+        self.0.iv.decrypt_block(iv.into());
+        decrypt_blocks(&self.0.layer, iv, body);
+        self.0.iv.decrypt_block(iv.into());
     }
 
     /// Adds this hop's layer to several cells; the same as [`Self::encrypt`] on each, but eight
@@ -88,20 +90,20 @@ impl LayerKeys {
         for (lane, cell) in lanes.iter_mut().zip(cells.iter()) {
             *lane = cell.as_chunks::<BLOCK_LEN>().0[0].into();
         }
-        self.iv.encrypt_blocks(lanes);
+        self.0.iv.encrypt_blocks(lanes);
         let mut ivs = [Block::default(); LANES];
         ivs[..lanes.len()].copy_from_slice(lanes);
         for index in 1..BLOCKS {
             for (lane, cell) in lanes.iter_mut().zip(cells.iter()) {
                 xor(lane.as_mut(), &cell.as_chunks::<BLOCK_LEN>().0[index]);
             }
-            self.layer.encrypt_blocks(lanes);
+            self.0.layer.encrypt_blocks(lanes);
             for (lane, cell) in lanes.iter().zip(cells.iter_mut()) {
                 cell.as_chunks_mut::<BLOCK_LEN>().0[index] = (*lane).into();
             }
         }
         let ivs = &mut ivs[..lanes.len()];
-        self.iv.encrypt_blocks(ivs);
+        self.0.iv.encrypt_blocks(ivs);
         for (iv, cell) in ivs.iter().zip(cells.iter_mut()) {
             cell.as_chunks_mut::<BLOCK_LEN>().0[0] = (*iv).into();
         }
@@ -120,10 +122,10 @@ pub fn encrypt_each(jobs: &mut [(&LayerKeys, &mut Cell)]) {
                 let Some(block) = cell.as_chunks_mut::<BLOCK_LEN>().0.get_mut(at) else { continue };
                 if is_iv {
                     *lane = (*block).into();
-                    keys.iv.encrypt_block(lane);
+                    keys.0.iv.encrypt_block(lane);
                 } else {
                     xor(lane.as_mut(), block);
-                    keys.layer.encrypt_block(lane);
+                    keys.0.layer.encrypt_block(lane);
                 }
                 *block = (*lane).into();
             }

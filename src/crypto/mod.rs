@@ -33,6 +33,7 @@ pub mod noise;
 pub mod noise_n;
 mod password;
 pub mod record;
+mod secret;
 pub mod sign;
 pub mod siphash;
 pub mod tagged;
@@ -47,9 +48,7 @@ pub use blinding::BlindedKey;
 pub use chacha::{chacha20_stream, counter_nonce};
 pub use hash::sha256;
 pub use password::{PasswordHash, PasswordMemory};
+pub use secret::Secret32;
 pub use sign::{BadSignature, SigningKey, verify};
 pub use verified::Verified;
 pub use x25519::{SharedSecret, X25519Public, X25519Secret};
-
-/// A 32-byte secret that is wiped when dropped.
-pub type Secret32 = zeroize::Zeroizing<[u8; 32]>;

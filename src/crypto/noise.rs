@@ -6,7 +6,7 @@
 //! `end-to-end` section 3.1.
 
 use std::fmt;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::aead::{self, BadMac};
 use super::hex::hex;
@@ -46,9 +46,8 @@ pub const ONE_WAY: Start = Start {
     h: hex("694d52445a27d9adfad29c7632395dc1e4354c69b4f92eac8a1ee46a9ed21554"),
 };
 
-/// The state of one handshake. A clone is a second, independent handshake from the same point, as
+/// The state of one handshake. A fork is a second, independent handshake from the same point, as
 /// several replies to one message need; mind that it shares the key and counter.
-#[derive(Clone)]
 pub struct SymmetricState {
     ck: Secret32,
     h: [u8; 32],
@@ -72,7 +71,13 @@ impl SymmetricState {
     /// A state from a kept chaining key and hash, without a cipher key.
     #[must_use]
     pub fn from_parts(ck: [u8; 32], h: [u8; 32]) -> Self {
-        Self { ck: Zeroizing::new(ck), h, k: Zeroizing::default(), n: 0 }
+        Self { ck: Secret32::new(ck), h, k: Secret32::default(), n: 0 }
+    }
+
+    /// The same state once more.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { ck: self.ck.duplicate(), h: self.h, k: self.k.duplicate(), n: self.n }
     }
 
     /// The chaining key.
@@ -105,10 +110,12 @@ impl SymmetricState {
 
     /// [`Self::mix_key`] for any key material.
     pub fn mix_key_bytes(&mut self, ikm: &[u8]) {
-        let (ck, k) = hkdf64(&self.ck, ikm, b"");
-        self.ck = Zeroizing::new(ck);
-        self.k = Zeroizing::new(k);
+        let (mut ck, mut k) = hkdf64(&self.ck, ikm, b"");
+        self.ck.set(ck);
+        self.k.set(k);
         self.n = 0;
+        ck.zeroize();
+        k.zeroize();
     }
 
     /// Encrypts `plain` with the transcript as associated data and mixes the result in.
@@ -146,13 +153,13 @@ impl SymmetricState {
     #[must_use]
     pub fn split(&self) -> (Secret32, Secret32) {
         let (initiator, responder) = hkdf64(&self.ck, b"", b"");
-        (Zeroizing::new(initiator), Zeroizing::new(responder))
+        (Secret32::new(initiator), Secret32::new(responder))
     }
 
     /// A key derived from the chaining key alone, named by `info`.
     #[must_use]
     pub fn derive(&self, info: &[u8]) -> Secret32 {
-        Zeroizing::new(hkdf32(&self.ck, b"", info))
+        Secret32::new(hkdf32(&self.ck, b"", info))
     }
 
     /// After a message under the current key: count it and take it into the transcript.

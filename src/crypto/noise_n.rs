@@ -7,7 +7,6 @@
 
 use rand_core::CryptoRng;
 use std::fmt;
-use zeroize::Zeroizing;
 
 use super::aead::{BadMac, TAG_LEN};
 use super::noise::{ONE_WAY, SymmetricState};
@@ -73,7 +72,7 @@ pub(super) fn seal_from(ephemeral: &X25519Secret, their: &X25519Public, payload:
     let mut bytes = Vec::with_capacity(payload.len() + OVERHEAD);
     bytes.extend_from_slice(&public.0);
     bytes.extend_from_slice(&sealed);
-    Some(Sealed { bytes, ck: Zeroizing::new(*state.ck()), h: *state.h() })
+    Some(Sealed { bytes, ck: Secret32::from(state.ck()), h: *state.h() })
 }
 
 /// Opens a message to our static key `our`, whose public half is `our_public`.
@@ -88,5 +87,5 @@ pub fn open(our: &X25519Secret, our_public: &X25519Public, body: &[u8]) -> Resul
     state.mix_hash(&ephemeral.0);
     state.mix_key(&our.dh(&ephemeral).ok_or(BadMac)?);
     let payload = state.decrypt_and_hash(sealed)?;
-    Ok(Opened { payload, ck: Zeroizing::new(*state.ck()), h: *state.h() })
+    Ok(Opened { payload, ck: Secret32::from(state.ck()), h: *state.h() })
 }

@@ -3,7 +3,6 @@
 //! the two ways a reply key is used.
 
 use std::fmt;
-use zeroize::Zeroizing;
 
 use super::aead::{self, BadMac};
 use super::kdf::hkdf64;
@@ -71,5 +70,5 @@ impl RecordKeys {
 /// One derivation step: the next chaining key and the key named by `info`.
 fn step(ck: &[u8; 32], info: &[u8; 16]) -> (Secret32, Secret32) {
     let (next, key) = hkdf64(ck, b"", info);
-    (Zeroizing::new(next), Zeroizing::new(key))
+    (Secret32::new(next), Secret32::new(key))
 }

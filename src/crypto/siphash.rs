@@ -3,10 +3,14 @@
 
 use siphasher::sip::SipHasher24;
 use std::fmt;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A SipHash-2-4 chain: every value is the hash of the one before, and masks one length field.
-pub struct LengthMask {
+pub struct LengthMask(Box<Chain>);
+
+/// Two words of key, and the latest value.
+#[derive(ZeroizeOnDrop)]
+struct Chain {
     k0: u64,
     k1: u64,
     state: u64,
@@ -27,22 +31,15 @@ impl LengthMask {
     pub fn from_derived(key: &[u8; 32]) -> Self {
         let mut words = key.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut word = || words.next().unwrap_or(0);
-        Self { k0: word(), k1: word(), state: word() }
+        Self(Box::new(Chain { k0: word(), k1: word(), state: word() }))
     }
 
     /// The mask of the next frame, to XOR with its length before that is written big-endian.
     pub fn next_mask(&mut self) -> u16 {
-        self.state = SipHasher24::new_with_keys(self.k0, self.k1).hash(&self.state.to_le_bytes());
-        let [a, b, ..] = self.state.to_le_bytes();
+        let chain = &mut *self.0;
+        chain.state = SipHasher24::new_with_keys(chain.k0, chain.k1).hash(&chain.state.to_le_bytes());
+        let [a, b, ..] = chain.state.to_le_bytes();
         u16::from_le_bytes([a, b])
-    }
-}
-
-impl Drop for LengthMask {
-    fn drop(&mut self) {
-        self.k0.zeroize();
-        self.k1.zeroize();
-        self.state.zeroize();
     }
 }
 

@@ -4,7 +4,7 @@
 use rand_core::CryptoRng;
 use std::fmt;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::Secret32;
 
@@ -46,8 +46,8 @@ impl AsRef<[u8]> for X25519Public {
     }
 }
 
-/// A private key. Wiped when dropped, and not cloneable by accident.
-pub struct X25519Secret(StaticSecret);
+/// A private key. It stays in one place, is wiped there when dropped, and cannot be cloned.
+pub struct X25519Secret(Box<StaticSecret>);
 
 impl fmt::Debug for X25519Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,34 +58,40 @@ impl fmt::Debug for X25519Secret {
 impl X25519Secret {
     /// A fresh key.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        rng.fill_bytes(&mut *bytes);
-        Self::from_bytes(*bytes)
+        Self::from_secret(&Secret32::random(rng))
     }
 
-    /// The key with these bytes; clamping happens when it is used.
+    /// The key with these bytes; clamping happens when it is used. What was passed is wiped.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(StaticSecret::from(bytes))
+    pub fn from_bytes(mut bytes: [u8; 32]) -> Self {
+        let key = Self(Box::new(StaticSecret::from(bytes)));
+        bytes.zeroize();
+        key
+    }
+
+    /// The key with the bytes of `secret`.
+    #[must_use]
+    pub fn from_secret(secret: &Secret32) -> Self {
+        Self::from_bytes(**secret)
     }
 
     /// The bytes of the key, to keep it on disk.
     #[must_use]
     pub fn to_bytes(&self) -> Secret32 {
-        Zeroizing::new(self.0.to_bytes())
+        Secret32::from(self.0.as_bytes())
     }
 
     /// The public key. Costs a multiplication (17 us): keep the result.
     #[must_use]
     pub fn public(&self) -> X25519Public {
-        X25519Public(PublicKey::from(&self.0).to_bytes())
+        X25519Public(PublicKey::from(&*self.0).to_bytes())
     }
 
     /// The shared secret, or `None` when `their` key is of low order (the result would be zero).
     #[must_use]
     pub fn dh(&self, their: &X25519Public) -> Option<SharedSecret> {
         let shared = self.0.diffie_hellman(&PublicKey::from(their.0));
-        shared.was_contributory().then(|| SharedSecret(Zeroizing::new(shared.to_bytes())))
+        shared.was_contributory().then(|| SharedSecret(Secret32::from(shared.as_bytes())))
     }
 }
 
@@ -102,7 +108,7 @@ impl SharedSecret {
 
 impl AsRef<[u8]> for SharedSecret {
     fn as_ref(&self) -> &[u8] {
-        self.0.as_slice()
+        self.0.as_ref()
     }
 }
 

@@ -75,7 +75,8 @@ impl Encryption {
         let day = date(u64::from(lease_set.published_s()).saturating_mul(1000));
         let blinded = BlindedKey::of(own.sig_type(), own.signing_key().try_into().ok()?, &day, &self.secret)?;
         let signing = blinded.private(keys.signing())?;
-        let mut inner = Zeroizing::new(vec![INNER_LEASE_SET2]);
+        let mut inner = Zeroizing::new(Vec::with_capacity(1 + lease_set.raw().len()));
+        inner.push(INNER_LEASE_SET2);
         inner.extend_from_slice(lease_set.raw());
         let published_s = lease_set.published_s();
         let sealed = encrypted_ls::seal(rng, blinded.subcredential(), published_s, &self.access, &inner);
@@ -85,12 +86,20 @@ impl Encryption {
 }
 
 /// What a session knows to find and open other destinations' encrypted lease sets.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct BlindedAccess {
     /// Used for names that ask for a secret.
     pub secret: Zeroizing<Vec<u8>>,
     /// An X25519 private key or a shared key, as the owner has it.
     pub client_key: Option<Secret32>,
+}
+
+/// For the session that a configuration makes: the key is copied by intent.
+impl Clone for BlindedAccess {
+    fn clone(&self) -> Self {
+        let client_key = self.client_key.as_ref().map(Secret32::duplicate);
+        Self { secret: self.secret.clone(), client_key }
+    }
 }
 
 impl fmt::Debug for BlindedAccess {

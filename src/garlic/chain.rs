@@ -6,7 +6,6 @@
 use crate::crypto::Secret32;
 use crate::crypto::kdf::{hkdf32, hkdf64};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// Number of usable indices in a tag set. The field holds 65,536; i2pd stops two short of it.
 pub(super) const INDICES: u32 = 65_534;
@@ -25,20 +24,20 @@ impl Chains {
     /// `DH_INITIALIZE(root, k)`.
     pub(super) fn new(root: &[u8; 32], k: &[u8; 32]) -> Self {
         let (next_root, c) = hkdf64(root, k, b"KDFDHRatchetStep");
-        let c = Zeroizing::new(c);
+        let c = Secret32::new(c);
         let (tag_ck, key_ck) = hkdf64(&c, b"", b"TagAndKeyGenKeys");
-        let tag_ck = Zeroizing::new(tag_ck);
+        let tag_ck = Secret32::new(tag_ck);
         let (ck, constant) = hkdf64(&tag_ck, b"", b"STInitialization");
         Self {
-            next_root: Zeroizing::new(next_root),
-            tags: TagChain { ck: Zeroizing::new(ck), constant: Zeroizing::new(constant), next: 0 },
-            keys: KeyChain { ck: Zeroizing::new(key_ck), next: 0 },
+            next_root: Secret32::new(next_root),
+            tags: TagChain { ck: Secret32::new(ck), constant: Secret32::new(constant), next: 0 },
+            keys: KeyChain { ck: Secret32::new(key_ck), next: 0 },
         }
     }
 
     /// The tag set that follows after a Diffie-Hellman step.
     pub(super) fn step(next_root: &[u8; 32], shared: &[u8; 32]) -> Self {
-        let k = Zeroizing::new(hkdf32(shared, b"", b"XDHRatchetTagSet"));
+        let k = Secret32::new(hkdf32(shared, b"", b"XDHRatchetTagSet"));
         Self::new(next_root, &k)
     }
 }
@@ -65,7 +64,7 @@ impl TagChain {
     /// The next tag.
     pub(super) fn advance(&mut self) -> [u8; 8] {
         let (ck, out) = hkdf64(&self.ck, self.constant.as_slice(), b"SessionTagKeyGen");
-        *self.ck = ck;
+        self.ck.set(ck);
         self.next += 1;
         let [a, b, c, d, e, f, g, h, ..] = out;
         [a, b, c, d, e, f, g, h]
@@ -93,9 +92,9 @@ impl KeyChain {
     /// The next key.
     pub(super) fn advance(&mut self) -> Secret32 {
         let (ck, key) = hkdf64(&self.ck, b"", b"SymmetricRatchet");
-        *self.ck = ck;
+        self.ck.set(ck);
         self.next += 1;
-        Zeroizing::new(key)
+        Secret32::new(key)
     }
 }
 

@@ -11,7 +11,6 @@ use crate::crypto::kdf::hkdf32;
 use crate::crypto::noise::{RATCHET, SymmetricState};
 use crate::crypto::{Secret32, X25519Public, X25519Secret, aead, elligator2};
 use std::fmt;
-use zeroize::Zeroizing;
 
 const MAC: usize = aead::TAG_LEN;
 /// Bytes that a New Session adds to its payload.
@@ -112,7 +111,7 @@ impl Initiator {
         let (representative, rest) = rest.split_first_chunk::<32>().ok_or(Error::BadMac)?;
         let (empty, sealed) = rest.split_first_chunk::<MAC>().ok_or(Error::BadMac)?;
         let ephemeral = elligator2::decode(representative).ok_or(Error::BadKey)?;
-        let mut state = self.state.clone();
+        let mut state = self.state.fork();
         state.mix_hash(tag);
         state.mix_hash(ephemeral.as_bytes());
         mix_dh(&mut state, &self.ephemeral, &ephemeral)?;
@@ -149,8 +148,8 @@ pub(super) struct ReplyKeys {
 impl ReplyKeys {
     fn new(state: &SymmetricState) -> Self {
         let (initiator, responder) = state.split();
-        let payload = Zeroizing::new(hkdf32(&responder, b"", b"AttachPayloadKDF"));
-        Self { root: Zeroizing::new(*state.ck()), initiator, responder, payload }
+        let payload = Secret32::new(hkdf32(&responder, b"", b"AttachPayloadKDF"));
+        Self { root: Secret32::from(state.ck()), initiator, responder, payload }
     }
 
     /// Tag set 0 of the initiator's messages.
@@ -191,7 +190,7 @@ impl Responder {
         payload: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<ReplyKeys, Error> {
-        let mut state = self.state.clone();
+        let mut state = self.state.fork();
         state.mix_hash(&tag);
         state.mix_hash(ephemeral.public.as_bytes());
         mix_dh(&mut state, &ephemeral.secret, &self.ephemeral)?;
@@ -238,7 +237,7 @@ pub(super) fn open_new_session(
         .get(32..)
         .and_then(|rest| rest.split_first_chunk::<{ 32 + MAC }>())
         .ok_or(Error::Unrecognised)?;
-    let mut state = ours.inbound.clone();
+    let mut state = ours.inbound.fork();
     state.mix_hash(ephemeral.as_bytes());
     mix_dh(&mut state, &ours.secret, &ephemeral)?;
     let key = state.decrypt_and_hash(sealed_key).map_err(|_| Error::BadMac)?;

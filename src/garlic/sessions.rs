@@ -15,7 +15,6 @@ use crate::wire::DestHash;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// Sessions in use send a changed lease set by themselves if nothing else is sent for this long.
 const LEASE_SET_WAIT: Duration = Duration::from_secs(5);
@@ -182,7 +181,7 @@ impl Sessions {
                 self.one_time.remove(&first);
             }
         }
-        self.one_time.insert(tag, OneTime { key: Zeroizing::new(key), expires });
+        self.one_time.insert(tag, OneTime { key: Secret32::new(key), expires });
     }
 
     /// How many more messages may be sent to `to` before some of those in flight are known to have arrived.

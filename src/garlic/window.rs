@@ -10,7 +10,6 @@ use super::chain::{Chains, INDICES, KeyChain, TagChain};
 use crate::base::{Map, Mono, Rng};
 use crate::crypto::Secret32;
 use std::collections::{BTreeMap, VecDeque};
-use zeroize::Zeroizing;
 
 /// How many indices behind the highest one seen a tag is still honoured.
 pub(super) const BEHIND: u32 = 512;
@@ -134,8 +133,8 @@ impl Window {
             self.head = Some((index, self.keys.advance()));
         }
         match &self.head {
-            Some((at, key)) if *at == index => Some(Zeroizing::new(**key)),
-            _ => self.skipped.get(&index).map(|key| Zeroizing::new(**key)),
+            Some((at, key)) if *at == index => Some(key.duplicate()),
+            _ => self.skipped.get(&index).map(Secret32::duplicate),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::message::{local_cloves, sealed_part};
 use crate::base::{Map, Mono, Rng, map};
-use crate::crypto::tagged;
+use crate::crypto::{Secret32, tagged};
 use crate::wire::{I2np, ReplyEncryption};
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub(crate) const TAG_LIFETIME: Duration = Duration::from_secs(60);
 
 struct Entry<P> {
-    key: zeroize::Zeroizing<[u8; 32]>,
+    key: Secret32,
     purpose: P,
 }
 
@@ -37,9 +37,8 @@ impl<P> Tags<P> {
 
     /// A fresh tag and key to put into a lookup; the answer will be told apart by `purpose`.
     pub(super) fn issue(&mut self, rng: &mut Rng, now: Mono, purpose: P) -> (ReplyEncryption, [u8; 8]) {
-        let mut key = zeroize::Zeroizing::new([0; 32]);
+        let key = Secret32::random(rng);
         let mut tag = [0; 8];
-        rng.fill(&mut *key);
         rng.fill(&mut tag);
         self.expire(now);
         if self.order.len() >= self.limit

@@ -131,7 +131,7 @@ pub(super) async fn start(
     let transport_metrics = Arc::new(TransportMetrics::default());
     let parts = transport::Parts {
         config: TransportConfig { budget: budget.clone(), ..transport_config(&config, port) },
-        keys: LocalKeys::new(keys.hash(), copy_secret(keys.ntcp2()), keys.ntcp2_iv()),
+        keys: LocalKeys::new(keys.hash(), keys.ntcp2().clone(), keys.ntcp2_iv()),
         info: own_info.clone(),
         net,
         clock: clock.clone(),
@@ -285,15 +285,10 @@ fn control(
     builder_config.select.min_version = config.min_hop_version();
     builder_config.admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
     builder_config.admission.budget = budget.clone();
-    let router_keys = build::RouterKeys::new(hash, copy_secret(keys.encryption()));
+    let router_keys = build::RouterKeys::new(hash, keys.encryption().clone());
     let builder = Builder::new(router_keys, builder_config, rng.fork("builder"));
     let exploratory = config.exploratory_pool();
     Control::new(now, keys, face(config, port), engine, builder, exploratory, SESSIONS_MAX, board, rng)
-}
-
-/// A second owner of a secret; both are wiped when they go.
-fn copy_secret(secret: &crate::crypto::X25519Secret) -> crate::crypto::X25519Secret {
-    crate::crypto::X25519Secret::from_bytes(*secret.to_bytes())
 }
 
 fn face(config: &RouterConfig, port: u16) -> PublicFace {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -24,8 +25,8 @@ pub const ROUTER_VERSION: &str = "0.9.64";
 pub struct RouterKeys {
     identity: RouterIdentity,
     signing: SigningKey,
-    encryption: X25519Secret,
-    ntcp2: X25519Secret,
+    encryption: Arc<X25519Secret>,
+    ntcp2: Arc<X25519Secret>,
     ntcp2_iv: [u8; 16],
 }
 
@@ -44,8 +45,8 @@ impl RouterKeys {
         Self {
             identity: RouterIdentity::new(keys),
             signing,
-            encryption,
-            ntcp2: X25519Secret::random(rng),
+            encryption: Arc::new(encryption),
+            ntcp2: Arc::new(X25519Secret::random(rng)),
             ntcp2_iv: rng.bytes(),
         }
     }
@@ -94,8 +95,8 @@ impl RouterKeys {
         let identity = RouterIdentity::decode(&mut r).ok()?;
         let seed = Zeroizing::new(r.array::<32>().ok()?);
         let signing = SigningKey::from_seed(&seed);
-        let encryption = X25519Secret::from_bytes(r.array().ok()?);
-        let ntcp2 = X25519Secret::from_bytes(r.array().ok()?);
+        let encryption = Arc::new(X25519Secret::from_bytes(r.array().ok()?));
+        let ntcp2 = Arc::new(X25519Secret::from_bytes(r.array().ok()?));
         let ntcp2_iv = r.array().ok()?;
         r.finish().ok()?;
         let fits = identity.signing_key() == signing.public().as_slice()
@@ -112,11 +113,11 @@ impl RouterKeys {
         self.identity.hash()
     }
     /// Key that router garlic and build records are encrypted to.
-    pub const fn encryption(&self) -> &X25519Secret {
+    pub const fn encryption(&self) -> &Arc<X25519Secret> {
         &self.encryption
     }
     /// Static key of NTCP2.
-    pub const fn ntcp2(&self) -> &X25519Secret {
+    pub const fn ntcp2(&self) -> &Arc<X25519Secret> {
         &self.ntcp2
     }
     /// Obfuscation IV of NTCP2.

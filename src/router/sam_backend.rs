@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::api::{Inner, Router};
 use super::sam_ports;
 use super::sam_status;
+use crate::crypto::Secret32;
 use crate::destination::{
     self, BlindedAccess, DestinationKeys, Encryption, Error, ErrorKind, I2pStream, LeaseSetOptions, Listener,
     Session, SessionConfig, StreamOptions, Target,
@@ -195,8 +196,8 @@ pub(super) fn session_config(config: &sam::SessionConfig) -> Result<SessionConfi
     let options = &config.lease_set.encrypted;
     session.encryption =
         options.publish.clone().map(|access| Encryption { secret: options.secret.clone(), access });
-    session.blinded_access =
-        BlindedAccess { secret: options.secret.clone(), client_key: options.client_key.clone() };
+    let client_key = options.client_key.as_ref().map(Secret32::duplicate);
+    session.blinded_access = BlindedAccess { secret: options.secret.clone(), client_key };
     Ok(session)
 }
 

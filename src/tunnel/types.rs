@@ -6,9 +6,8 @@
 
 use std::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
-
 use crate::base::Mono;
+use crate::crypto::Secret32;
 pub use crate::wire::tunnel_data::Delivery;
 use crate::wire::{RouterHash, TunnelId};
 
@@ -36,18 +35,25 @@ impl PoolId {
 }
 
 /// The two AES-256 keys of one hop's layer. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(PartialEq, Eq)]
 pub struct HopKeys {
     /// Encrypts the 1008 bytes of a cell.
-    pub layer: [u8; 32],
+    pub layer: Secret32,
     /// Encrypts its IV.
-    pub iv: [u8; 32],
+    pub iv: Secret32,
 }
 
 impl HopKeys {
     /// From the keys that a build record gave.
-    pub const fn new(layer: &[u8; 32], iv: &[u8; 32]) -> Self {
-        Self { layer: *layer, iv: *iv }
+    pub fn new(layer: &[u8; 32], iv: &[u8; 32]) -> Self {
+        Self { layer: layer.into(), iv: iv.into() }
+    }
+}
+
+/// The builder keeps none of them, so a copy is one more tunnel of a test.
+impl Clone for HopKeys {
+    fn clone(&self) -> Self {
+        Self { layer: self.layer.duplicate(), iv: self.iv.duplicate() }
     }
 }
 

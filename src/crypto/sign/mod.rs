@@ -14,7 +14,6 @@ use ed25519_dalek::ed25519::signature::{MultipartSigner, MultipartVerifier};
 use ed25519_dalek::{Signature, VerifyingKey};
 use rand_core::CryptoRng;
 use std::fmt;
-use zeroize::Zeroizing;
 
 use super::Secret32;
 use crate::wire::SigType;
@@ -58,8 +57,8 @@ fn verify_ed25519(public: &[u8], message: &[&[u8]], signature: &[u8]) -> Result<
     key.multipart_verify(message, &Signature::from_bytes(signature)).map_err(|_| BadSignature)
 }
 
-/// An Ed25519 private key. Wiped when dropped.
-pub struct SigningKey(ed25519_dalek::SigningKey);
+/// An Ed25519 private key. It stays in one place, and is wiped there when dropped.
+pub struct SigningKey(Box<ed25519_dalek::SigningKey>);
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,21 +69,19 @@ impl fmt::Debug for SigningKey {
 impl SigningKey {
     /// A fresh key.
     pub fn random<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut seed = Zeroizing::new([0u8; 32]);
-        rng.fill_bytes(&mut *seed);
-        Self::from_seed(&seed)
+        Self::from_seed(&Secret32::random(rng))
     }
 
     /// The key of a 32-byte seed, which is how private keys are stored.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        Self(Box::new(ed25519_dalek::SigningKey::from_bytes(seed)))
     }
 
     /// The seed, to keep it on disk.
     #[must_use]
     pub fn seed(&self) -> Secret32 {
-        Zeroizing::new(self.0.to_bytes())
+        Secret32::from(self.0.as_bytes())
     }
 
     /// The public key.

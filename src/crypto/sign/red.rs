@@ -18,7 +18,7 @@ const NONCE_LEN: usize = 80;
 
 /// A RedDSA private key. Wiped when dropped.
 pub struct RedSigningKey {
-    scalar: Scalar,
+    scalar: Box<Scalar>,
     public: [u8; 32],
 }
 
@@ -50,18 +50,18 @@ impl RedSigningKey {
     }
 
     fn from_scalar(scalar: Scalar) -> Self {
-        Self { scalar, public: EdwardsPoint::mul_base(&scalar).compress().to_bytes() }
+        Self { scalar: Box::new(scalar), public: EdwardsPoint::mul_base(&scalar).compress().to_bytes() }
     }
 
     /// The scalar, to keep it on disk.
     #[must_use]
     pub fn to_bytes(&self) -> Secret32 {
-        Zeroizing::new(self.scalar.to_bytes())
+        Secret32::new(self.scalar.to_bytes())
     }
 
     /// The scalar itself.
     pub(super) const fn scalar(&self) -> Scalar {
-        self.scalar
+        *self.scalar
     }
 
     /// The public key.
@@ -77,7 +77,7 @@ impl RedSigningKey {
         let mut nonce = hash_to_scalar(&[&*random, &self.public], parts);
         let point = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
         let challenge = hash_to_scalar(&[&point, &self.public], parts);
-        let answer = nonce + challenge * self.scalar;
+        let answer = nonce + challenge * *self.scalar;
         nonce.zeroize();
         let mut signature = [0u8; 64];
         signature[..32].copy_from_slice(&point);

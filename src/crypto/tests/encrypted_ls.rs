@@ -3,10 +3,9 @@
 use super::{arr, hex, rng};
 use crate::crypto::encrypted_ls::{CLIENTS_MAX, ClientAccess, Closed, open, seal};
 use crate::crypto::sign::{AnySigningKey, verify};
-use crate::crypto::{BlindedKey, X25519Public, X25519Secret};
+use crate::crypto::{BlindedKey, Secret32, X25519Public, X25519Secret};
 use crate::wire::SigType;
 use rand_core::Rng as _;
-use zeroize::Zeroizing;
 
 const DATE: &[u8; 8] = b"20261123";
 const PUBLISHED: u32 = 1_795_392_000;
@@ -98,7 +97,7 @@ fn what_we_seal_opens_for_those_whom_it_is_for_and_hides_their_number() {
     }
     assert_eq!(open(&subcredential, 9, Some(&[9; 32]), &sealed), Err(Closed::NotAuthorised));
 
-    let access = ClientAccess::Psk(psk.iter().map(|k| Zeroizing::new(*k)).collect());
+    let access = ClientAccess::Psk(psk.iter().map(|k| Secret32::new(*k)).collect());
     let sealed = seal(&mut rng, &subcredential, 9, &access, &inner());
     for key in &psk {
         assert_eq!(open(&subcredential, 9, Some(key), &sealed).as_deref(), Ok(&inner()));
@@ -120,7 +119,7 @@ fn a_list_of_nobody_opens_for_nobody_and_a_long_one_is_cut() {
 #[test]
 fn broken_layers_never_panic() {
     let mut rng = rng(5);
-    let access = ClientAccess::Psk(vec![Zeroizing::new([1; 32])]);
+    let access = ClientAccess::Psk(vec![Secret32::new([1; 32])]);
     let sealed = seal(&mut rng, &[1; 32], 9, &access, &inner());
     for cut in 0..sealed.len() {
         let _ = open(&[1; 32], 9, Some(&[1; 32]), &sealed[..cut]);

@@ -141,7 +141,7 @@ fn ratchet_reply_follows_the_reference() {
 fn the_two_forms_of_state_agree() {
     let mut one = SymmetricState::new(&NTCP2);
     one.mix_key_bytes(b"secret");
-    let (mut two, mut reader) = (one.clone(), one.clone());
+    let (mut two, mut reader) = (one.fork(), one.fork());
     for text in [&b"first"[..], b"", b"third"] {
         let sealed = one.encrypt_and_hash(text);
         let mut buf = text.to_vec();
@@ -149,9 +149,9 @@ fn the_two_forms_of_state_agree() {
         assert_eq!(buf, sealed);
         let mut bad = sealed.clone();
         bad[0] ^= 1;
-        assert_eq!(reader.clone().decrypt_in_place(&mut bad.clone()), Err(BadMac));
+        assert_eq!(reader.fork().decrypt_in_place(&mut bad.clone()), Err(BadMac));
         assert_eq!(reader.decrypt_and_hash(&bad), Err(BadMac));
-        let mut in_place = reader.clone();
+        let mut in_place = reader.fork();
         assert_eq!(reader.decrypt_and_hash(&sealed).unwrap(), text);
         in_place.decrypt_in_place(&mut buf).unwrap();
         assert_eq!((&buf[..], in_place.h(), one.h()), (text, reader.h(), two.h()));
@@ -182,7 +182,7 @@ fn build_record_follows_the_reference() {
     assert_eq!(sealed.h, arr("d94da95284ce1362ccaf2b1fc5fb7ea9a1c9d221168f5143346d3d48f92237e1"));
 
     let opened = noise_n::open(&hop, &hop.public(), &sealed.bytes).unwrap();
-    assert_eq!((opened.payload, opened.ck, opened.h), (request(0), sealed.ck.clone(), sealed.h));
+    assert_eq!((opened.payload, opened.ck, opened.h), (request(0), sealed.ck.duplicate(), sealed.h));
 
     let keys = RecordKeys::derive(&sealed.ck, false);
     assert_eq!(keys.reply[..], hex("7b5aa97c872496f26151a127ba4ed4e65d749a9347d902d44396f6634bd976df")[..]);

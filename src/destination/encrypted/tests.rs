@@ -45,7 +45,7 @@ fn open_to(access: ClientAccess) -> Encryption {
 }
 
 fn with_key(key: [u8; 32]) -> BlindedAccess {
-    BlindedAccess { client_key: Some(Zeroizing::new(key)), ..BlindedAccess::default() }
+    BlindedAccess { client_key: Some(Secret32::new(key)), ..BlindedAccess::default() }
 }
 
 fn with_secret(secret: &[u8]) -> BlindedAccess {
@@ -56,7 +56,7 @@ fn with_secret(secret: &[u8]) -> BlindedAccess {
 fn who_has_the_name_and_what_it_asks_for_can_read() {
     let client = X25519Secret::from_bytes([9; 32]);
     let dh = open_to(ClientAccess::Dh(vec![X25519Public([3; 32]), client.public()]));
-    let psk = open_to(ClientAccess::Psk(vec![Zeroizing::new([4; 32])]));
+    let psk = open_to(ClientAccess::Psk(vec![Secret32::new([4; 32])]));
     for sig_type in [SigType::Ed25519, SigType::RedDsa] {
         let secret = Encryption { secret: Zeroizing::new(b"word".to_vec()), ..Encryption::default() };
         pass(sig_type, &Encryption::default(), &BlindedAccess::default()).expect("everybody");
@@ -70,7 +70,7 @@ fn who_has_the_name_and_what_it_asks_for_can_read() {
 
 #[test]
 fn who_lacks_something_is_told_what() {
-    let psk = open_to(ClientAccess::Psk(vec![Zeroizing::new([4; 32])]));
+    let psk = open_to(ClientAccess::Psk(vec![Secret32::new([4; 32])]));
     let secret = Encryption { secret: Zeroizing::new(b"word".to_vec()), ..Encryption::default() };
     let refused = |e: &Encryption, a: &BlindedAccess| pass(SigType::RedDsa, e, a).expect_err("refused");
     let no_key = refused(&psk, &BlindedAccess::default());
@@ -92,7 +92,7 @@ fn what_cannot_be_published_is_refused_in_words() {
     let offline = keys.delegate(SigType::Ed25519, 2_000_000_000, &mut rng).expect("delegates");
     assert_eq!(config(&offline, &Encryption::default()), ErrorKind::Config);
     assert_eq!(config(&keys, &open_to(ClientAccess::Dh(vec![]))), ErrorKind::Config);
-    let many = vec![Zeroizing::new([1; 32]); encrypted_ls::CLIENTS_MAX + 1];
+    let many = (0..=encrypted_ls::CLIENTS_MAX).map(|_| Secret32::new([1; 32])).collect();
     assert_eq!(config(&keys, &open_to(ClientAccess::Psk(many))), ErrorKind::Config);
 }
 

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::{network, network_at};
-use crate::crypto::X25519Secret;
 use crate::crypto::encrypted_ls::ClientAccess;
+use crate::crypto::{Secret32, X25519Secret};
 use crate::destination::{
     BlindedAccess, Cause, DestinationKeys, Encryption, ErrorKind, Session, SessionConfig, Target,
 };
@@ -91,7 +91,7 @@ fn encrypted(keys: DestinationKeys, secret: &[u8], access: ClientAccess) -> Sess
 fn reader(secret: &[u8], key: Option<[u8; 32]>) -> SessionConfig {
     let mut config = SessionConfig::transient().tunnels(1, 1);
     let secret = Zeroizing::new(secret.to_vec());
-    config.blinded_access = BlindedAccess { secret, client_key: key.map(Zeroizing::new) };
+    config.blinded_access = BlindedAccess { secret, client_key: key.map(Secret32::new) };
     config
 }
 
@@ -103,7 +103,7 @@ async fn encrypted_lease_sets_are_found_by_those_who_may() {
         (b"", ClientAccess::Everybody, None),
         (b"word", ClientAccess::Everybody, None),
         (b"", ClientAccess::Dh(vec![dh.public()]), Some([8; 32])),
-        (b"word", ClientAccess::Psk(vec![Zeroizing::new([9; 32])]), Some([9; 32])),
+        (b"word", ClientAccess::Psk(vec![Secret32::new([9; 32])]), Some([9; 32])),
     ];
     for (n, (secret, access, key)) in cases.into_iter().enumerate() {
         let sig_type = if n % 2 == 0 { SigType::Ed25519 } else { SigType::RedDsa };
@@ -131,7 +131,7 @@ async fn encrypted_lease_sets_are_found_by_those_who_may() {
             assert_eq!(by_name.expect_err("closed").kind(), ErrorKind::Denied);
             let wrong = BlindedAccess {
                 secret: Zeroizing::new(if secret.is_empty() { vec![] } else { b"wrong".to_vec() }),
-                client_key: Some(Zeroizing::new([77; 32])),
+                client_key: Some(Secret32::new([77; 32])),
             };
             let wrong = stranger.lookup_blinded_with(&name, wrong).await.expect_err("closed");
             let expected = if secret.is_empty() { ErrorKind::Denied } else { ErrorKind::LeaseSetNotFound };

@@ -20,7 +20,7 @@ const SECRET_MAX: usize = 256;
 const TYPE_ENCRYPTED: &str = "5";
 
 /// What the options say of encrypted lease sets.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct EncryptedOptions {
     /// Publishes our own encrypted, open to these; `None`: in the clear.
     pub publish: Option<ClientAccess>,
@@ -28,6 +28,14 @@ pub struct EncryptedOptions {
     pub secret: Zeroizing<Vec<u8>>,
     /// Our key for lease sets that are open to certain clients only.
     pub client_key: Option<Secret32>,
+}
+
+/// Every session of a connection has its own: the keys are copied by intent.
+impl Clone for EncryptedOptions {
+    fn clone(&self) -> Self {
+        let client_key = self.client_key.as_ref().map(Secret32::duplicate);
+        Self { publish: self.publish.clone(), secret: self.secret.clone(), client_key }
+    }
 }
 
 impl fmt::Debug for EncryptedOptions {
@@ -91,7 +99,7 @@ fn clients(params: &Params) -> Result<ClientAccess, String> {
 
 fn key(text: &str) -> Option<Secret32> {
     let bytes = Zeroizing::new(b64::decode(text)?);
-    bytes.as_slice().try_into().ok().map(Zeroizing::new)
+    bytes.as_slice().try_into().ok().map(<&[u8; 32] as Into<Secret32>>::into)
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use crate::crypto::kdf::{hkdf32, hkdf64};
 use crate::crypto::noise::SymmetricState;
 use crate::crypto::{Secret32, X25519Public, X25519Secret};
 use crate::wire::{RouterAddress, RouterHash};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Our long-lived NTCP2 identity, published in our RouterInfo. Rotate it only with the router's identity.
 #[derive(Debug)]
 pub struct LocalKeys {
     pub(crate) router: RouterHash,
-    pub(crate) secret: X25519Secret,
+    pub(crate) secret: Arc<X25519Secret>,
     pub(crate) public: X25519Public,
     pub(crate) iv: [u8; 16],
 }
@@ -19,9 +20,9 @@ pub struct LocalKeys {
 impl LocalKeys {
     /// From the router's hash, the static secret and the 16-byte IV that hides ephemeral keys.
     #[must_use]
-    pub fn new(router: RouterHash, secret: X25519Secret, iv: [u8; 16]) -> Self {
-        let public = secret.public();
-        Self { router, secret, public, iv }
+    pub fn new(router: RouterHash, secret: impl Into<Arc<X25519Secret>>, iv: [u8; 16]) -> Self {
+        let secret = secret.into();
+        Self { router, public: secret.public(), secret, iv }
     }
 
     /// Our router's hash.
@@ -89,8 +90,8 @@ impl DataKeys {
         material[32..].copy_from_slice(b"siphash");
         let sip = Zeroizing::new(hkdf32(&ask, &material, b""));
         let (sip_ab, sip_ba) = hkdf64(&sip, b"", b"");
-        let a = DirectionKeys { cipher: ab, sip: Zeroizing::new(sip_ab) };
-        let b = DirectionKeys { cipher: ba, sip: Zeroizing::new(sip_ba) };
+        let a = DirectionKeys { cipher: ab, sip: Secret32::new(sip_ab) };
+        let b = DirectionKeys { cipher: ba, sip: Secret32::new(sip_ba) };
         if initiator { Self { send: a, receive: b } } else { Self { send: b, receive: a } }
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn request(rng: &mut Rng, plan: &Plan<'_>) -> Option<Request> {
     let creator =
         if inbound { Some(creator_record(rng, plan, &mut records, *slots.get(hops.len())?)?) } else { None };
     mask_in_advance(&mut records, &hops, creator.as_ref().map(|(slot, _)| *slot));
-    let garlic = hops.last().and_then(|(_, keys)| keys.garlic.clone());
+    let garlic = hops.last_mut().and_then(|(_, keys)| keys.garlic.take());
     let pending = Pending { size: plan.size, count, hops, creator };
     Some(Request { records, first: *ids.first()?, garlic, pending })
 }
@@ -208,7 +208,7 @@ impl Pending {
 
     /// The layers of the hops in the order of the tunnel.
     pub(super) fn into_layers(self) -> Vec<HopKeys> {
-        self.hops.into_iter().map(|(_, keys)| keys.layer.clone()).collect()
+        self.hops.into_iter().map(|(_, keys)| keys.layer).collect()
     }
 }
 

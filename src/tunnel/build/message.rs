@@ -26,9 +26,9 @@ pub struct RouterKeys {
 
 impl RouterKeys {
     /// From the identity's private key.
-    pub fn new(hash: RouterHash, secret: X25519Secret) -> Self {
-        let public = secret.public();
-        Self { hash, secret: Arc::new(secret), public }
+    pub fn new(hash: RouterHash, secret: impl Into<Arc<X25519Secret>>) -> Self {
+        let secret = secret.into();
+        Self { hash, public: secret.public(), secret }
     }
 }
 

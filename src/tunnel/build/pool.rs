@@ -12,6 +12,7 @@ use super::creator::Direction;
 use super::message::Limits;
 use super::select::NoHops;
 use crate::base::{Mono, Rng};
+use crate::crypto::Secret32;
 use crate::tunnel::{InboundTunnel, OutboundTunnel, PoolConfig, PoolId, PoolSide, PoolState, TunnelKey};
 use crate::wire::{MessageId, RouterHash, TunnelId};
 
@@ -407,7 +408,7 @@ impl Side {
 pub(super) struct Pool {
     pub(super) id: PoolId,
     /// Secret for the order of hops; lasts as long as the pool.
-    pub(super) key: [u8; 32],
+    pub(super) key: Secret32,
     pub(super) explicit: Vec<RouterHash>,
     pub(super) inbound: Side,
     pub(super) outbound: Side,
@@ -430,7 +431,7 @@ impl Pool {
     pub(super) fn new(id: PoolId, config: PoolConfig, explicit: Vec<RouterHash>, rng: &mut Rng) -> Self {
         Self {
             id,
-            key: rng.bytes(),
+            key: Secret32::random(rng),
             explicit,
             inbound: Side::new(config.inbound),
             outbound: Side::new(config.outbound),

@@ -12,6 +12,7 @@ use super::message::Action;
 use super::pool::{Pool, Tunnel};
 use super::router_garlic::{Purpose, message, seal_tagged};
 use crate::base::{Mono, Now};
+use crate::crypto::Secret32;
 use crate::netdb::Report;
 use crate::tunnel::plane::Input as PlaneInput;
 use crate::tunnel::{Delivery, PoolId, TunnelKey};
@@ -52,7 +53,7 @@ impl Builder {
     }
 
     fn send_probe(&mut self, now: Now, pool: PoolId, pair: &Pair, expires: Mono) {
-        let key = zeroize::Zeroizing::new(self.rng.bytes::<32>());
+        let key = Secret32::random(&mut self.rng);
         let tag = self.rng.bytes::<8>();
         let status = DeliveryStatus { id: self.rng.nonzero_u32(), time_ms: now.wall_ms }.to_bytes();
         let inner = message(&mut self.rng, now, I2npKind::DELIVERY_STATUS, status);

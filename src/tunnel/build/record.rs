@@ -38,7 +38,6 @@ enum ReplyKeys {
 }
 
 /// Key and tag under which an outbound endpoint returns the reply message.
-#[derive(Clone)]
 pub(super) struct GarlicKey {
     pub(super) key: Secret32,
     pub(super) tag: [u8; 8],
@@ -100,7 +99,7 @@ impl RecordState {
     /// Derives the keys of a hop in this role; `long` are the keys inside a long record.
     pub(super) fn derive(&self, role: HopRole, long: Option<&LongKeys>) -> Derived {
         if let Some(keys) = long {
-            let (key, aes) = (self.ck.clone(), Zeroizing::new(keys.reply));
+            let (key, aes) = (self.ck.duplicate(), Secret32::from(&keys.reply));
             return Derived {
                 h: self.h,
                 reply: ReplyKeys::Long { key, aes, iv: keys.reply_iv },

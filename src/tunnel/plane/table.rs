@@ -55,14 +55,14 @@ impl Bucket {
 pub(super) enum Role {
     Gateway {
         next: NextHop,
-        keys: Box<LayerKeys>,
+        keys: LayerKeys,
     },
     Participant {
         next: NextHop,
-        keys: Box<LayerKeys>,
+        keys: LayerKeys,
     },
     Endpoint {
-        keys: Box<LayerKeys>,
+        keys: LayerKeys,
         partials: Partials,
     },
     /// Layers in the order of the cell's way.
@@ -307,14 +307,10 @@ fn expand(keys: &HopKeys) -> LayerKeys {
 
 fn role(config: &TunnelConfig) -> Role {
     match config {
-        TunnelConfig::Gateway { next, keys, .. } => {
-            Role::Gateway { next: *next, keys: Box::new(expand(keys)) }
-        }
-        TunnelConfig::Participant { next, keys, .. } => {
-            Role::Participant { next: *next, keys: Box::new(expand(keys)) }
-        }
+        TunnelConfig::Gateway { next, keys, .. } => Role::Gateway { next: *next, keys: expand(keys) },
+        TunnelConfig::Participant { next, keys, .. } => Role::Participant { next: *next, keys: expand(keys) },
         TunnelConfig::Endpoint { keys, .. } => {
-            Role::Endpoint { keys: Box::new(expand(keys)), partials: Partials::default() }
+            Role::Endpoint { keys: expand(keys), partials: Partials::default() }
         }
         TunnelConfig::Inbound { owner, hops, .. } => {
             let hops = hops.iter().map(expand).collect();

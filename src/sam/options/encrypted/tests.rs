@@ -29,7 +29,7 @@ fn keys_secret_and_clients_are_read() {
     let expected = ClientAccess::Dh(vec![X25519Public([1; 32]), X25519Public([2; 32])]);
     assert_eq!(read(&dh).expect("reads").publish, Some(expected));
     let psk = format!("i2cp.leaseSetType=5 i2cp.leaseSetAuthType=2 i2cp.leaseSetClient.psk.0=:{}", key(3));
-    let expected = ClientAccess::Psk(vec![Zeroizing::new([3; 32])]);
+    let expected = ClientAccess::Psk(vec![Secret32::new([3; 32])]);
     assert_eq!(read(&psk).expect("reads").publish, Some(expected));
     let client = read(&format!("i2cp.leaseSetPrivKey={}", key(4))).expect("reads");
     assert_eq!(client.client_key.as_deref(), Some(&[4; 32]));

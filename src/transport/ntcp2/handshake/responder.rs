@@ -305,7 +305,7 @@ fn open_confirmed(
     mut message: Vec<u8>,
 ) -> Result<(SymmetricState, [u8; 32], Vec<u8>), Failure> {
     let mut part2 = message.split_off(PART1_BYTES.min(message.len()));
-    let mut noise = state.noise.clone();
+    let mut noise = state.noise.fork();
     let key = noise.decrypt_and_hash(&message).map_err(|_| Failure::Authentication)?;
     let key: [u8; 32] = key.try_into().map_err(|_| Failure::Authentication)?;
     let public = X25519Public::from_wire(&key).ok_or(Failure::Authentication)?;

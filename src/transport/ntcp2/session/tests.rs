@@ -2,13 +2,12 @@
 use super::super::keys::DirectionKeys;
 use super::*;
 use crate::base::Rng;
+use crate::crypto::Secret32;
 use crate::wire::{I2npKind, MessageId};
 use proptest::prelude::*;
-use zeroize::Zeroizing;
 
 fn keys(send: u8, receive: u8) -> DataKeys {
-    let direction =
-        |n| DirectionKeys { cipher: Zeroizing::new([n; 32]), sip: Zeroizing::new([n ^ 0x55; 32]) };
+    let direction = |n| DirectionKeys { cipher: Secret32::new([n; 32]), sip: Secret32::new([n ^ 0x55; 32]) };
     DataKeys { send: direction(send), receive: direction(receive) }
 }
 
@@ -176,8 +175,7 @@ fn lengths_on_the_wire_follow_the_published_masks() {
         0xa4, 0x03, 0xf1, 0x2b, 0x31, 0x4b, 0x34, 0xe9, 0x16, 0xc4, 0xb4, 0xcc, 0x4c, 0x04, 0xe4, 0x82, 0xa1,
         0xdb, 0x1e, 0x10, 0x8c, 0x59, 0x38, 0x6b, 0x42, 0xa2, 0xa5, 0x15, 0xc6, 0xe4, 0x5d, 0xda,
     ];
-    let mut sealer =
-        Sealer::new(&DirectionKeys { cipher: Zeroizing::new([0; 32]), sip: Zeroizing::new(sip) });
+    let mut sealer = Sealer::new(&DirectionKeys { cipher: Secret32::new([0; 32]), sip: Secret32::new(sip) });
     for mask in [0x5bc8u16, 0x4c0d, 0xf279] {
         let mut out = Vec::new();
         let frame = Sealer::begin(&mut out);

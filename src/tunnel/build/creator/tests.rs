@@ -112,7 +112,7 @@ fn long_record_of_the_vectors_replies_and_masks() {
     assert_eq!(opened[..], clear);
     let request = BuildRequest::decode(RecordSize::Long, &opened).expect("decodes");
     let keys = state.derive(request.role, request.keys.as_ref());
-    assert_eq!((keys.layer.layer, keys.layer.iv), ([0x55; 32], [0x66; 32]));
+    assert_eq!((*keys.layer.layer, *keys.layer.iv), ([0x55; 32], [0x66; 32]));
     let mut reply = vec![0; 528];
     keys.seal_reply(5, &mut reply);
     assert_eq!(
@@ -230,9 +230,9 @@ fn builds_of_every_length_come_back_with_equal_keys() {
                     assert_eq!(built.pending.read(records), Ok(vec![0; length]));
                     if size == RecordSize::Short && direction == Direction::Outbound {
                         let (ours, theirs) =
-                            (built.garlic.expect("ours"), answers[length - 1].keys.garlic.clone());
+                            (built.garlic.expect("ours"), answers[length - 1].keys.garlic.as_ref());
                         let theirs = theirs.expect("theirs");
-                        assert_eq!((ours.key, ours.tag), (theirs.key, theirs.tag));
+                        assert_eq!((&ours.key, ours.tag), (&theirs.key, theirs.tag));
                     }
                     let layers = built.pending.into_layers();
                     assert!(layers.iter().zip(&answers).all(|(ours, answer)| *ours == answer.keys.layer));

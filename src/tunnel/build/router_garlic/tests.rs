@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 use proptest::prelude::{any, proptest};
-use zeroize::Zeroizing;
 
 use super::*;
 use crate::crypto::X25519Secret;
@@ -62,7 +61,7 @@ ea996896e3",
     let tag = [1, 2, 3, 4, 5, 6, 7, 8];
     let expecting = |expires| {
         let mut garlic = opener();
-        garlic.expect(Mono(0), tag, Zeroizing::new([0x99; 32]), Purpose::Test, expires);
+        garlic.expect(Mono(0), tag, Secret32::new([0x99; 32]), Purpose::Test, expires);
         garlic
     };
     let mut garlic = expecting(Mono::from_secs(6));
@@ -86,7 +85,7 @@ fn what_is_sealed_opens() {
         garlic.expect(
             Mono(0),
             [4; 8],
-            Zeroizing::new([3; 32]),
+            Secret32::new([3; 32]),
             Purpose::BuildReply(MessageId(9)),
             Mono::NEVER,
         );
@@ -169,7 +168,7 @@ fn only_local_cloves_count_and_a_time_is_required() {
 #[test]
 fn tags_are_bounded_and_forgotten() {
     let mut garlic = opener();
-    let key = || Zeroizing::new([1; 32]);
+    let key = || Secret32::new([1; 32]);
     for n in 0..TAGS_MAX as u64 + 100 {
         garlic.expect(Mono(0), n.to_be_bytes(), key(), Purpose::Test, Mono::from_secs(60));
     }
@@ -184,7 +183,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..300), tags_only: bool) {
         let mut garlic = opener();
-        garlic.expect(Mono(0), [0; 8], Zeroizing::new([1; 32]), Purpose::Test, Mono::NEVER);
+        garlic.expect(Mono(0), [0; 8], Secret32::new([1; 32]), Purpose::Test, Mono::NEVER);
         let _ = garlic.open(vector_time(), &body, tags_only);
         let _ = read_payload(&body);
     }
