@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! The line splitter: bytes in any segmentation to lines, and the rest as payload.
 
-use zeroize::Zeroize as _;
+use std::fmt;
+
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Buffers above this capacity are given back once they are empty, so that idle clients stay cheap.
 const KEEP_CAPACITY: usize = 2048;
@@ -13,10 +15,10 @@ pub struct LineTooLong;
 /// Splits the byte stream of one socket into lines.
 ///
 /// The owner reads from the socket only when [`Lines::next_line`] has nothing more to give, so at most
-/// `limit` bytes plus one read are ever held.
-#[derive(Debug)]
+/// `limit` bytes plus one read are ever held. Lines carry private keys and passwords, so nothing that was read stays
+/// behind when the buffer moves, grows or goes.
 pub struct Lines {
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
     /// Bytes before this index were given out already.
     start: usize,
     /// Bytes before this index hold no LF.
@@ -24,10 +26,16 @@ pub struct Lines {
     limit: usize,
 }
 
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lines({} bytes, ..)", self.pending().len())
+    }
+}
+
 impl Lines {
     /// An empty splitter that refuses lines of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { buffer: Vec::new(), start: 0, scanned: 0, limit }
+        Self { buffer: Zeroizing::default(), start: 0, scanned: 0, limit }
     }
 
     /// Changes the limit, once a client has introduced itself.
@@ -37,11 +45,20 @@ impl Lines {
 
     /// Adds what the socket gave.
     pub fn extend(&mut self, bytes: &[u8]) {
-        if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.scanned = self.scanned.saturating_sub(self.start);
-            self.start = 0;
+        let held = self.pending().len();
+        let needed = held.saturating_add(bytes.len());
+        if needed > self.buffer.capacity() {
+            let room = needed.max(self.buffer.capacity().saturating_mul(2));
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(self.pending());
+            self.buffer = larger;
+        } else if self.start > 0 {
+            self.buffer.copy_within(self.start.., 0);
+            self.buffer.get_mut(held..).unwrap_or_default().zeroize();
+            self.buffer.truncate(held);
         }
+        self.scanned = self.scanned.saturating_sub(self.start);
+        self.start = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -81,7 +98,7 @@ impl Lines {
     /// Takes everything that follows the last line; used when a socket turns from lines to payload.
     pub fn take_rest(&mut self) -> Vec<u8> {
         let rest = self.pending().to_vec();
-        self.buffer = Vec::new();
+        self.buffer = Zeroizing::default();
         self.start = 0;
         self.scanned = 0;
         rest
@@ -109,7 +126,7 @@ impl Lines {
             self.scanned = 0;
             self.buffer.clear();
             if self.buffer.capacity() > KEEP_CAPACITY {
-                self.buffer = Vec::new();
+                self.buffer = Zeroizing::default();
             }
         }
     }

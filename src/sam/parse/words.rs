@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::PARAMS_MAX;
 
@@ -42,20 +42,14 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// The `key=value` words of a line, in the order they came, without duplicates.
+/// The `key=value` words of a line, in the order they came, without duplicates. Values are wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Params(Vec<(String, String)>);
+pub struct Params(Vec<(String, Zeroizing<String>)>);
 
 impl fmt::Debug for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may be private keys or passwords.
         f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
-    }
-}
-
-impl Drop for Params {
-    fn drop(&mut self) {
-        self.0.iter_mut().for_each(|(_, value)| value.zeroize());
     }
 }
 
@@ -90,7 +84,7 @@ impl Params {
         self.0.is_empty()
     }
 
-    fn insert(&mut self, key: String, value: String) -> Result<(), SyntaxError> {
+    fn insert(&mut self, key: String, value: Zeroizing<String>) -> Result<(), SyntaxError> {
         if self.get(&key).is_some() {
             return Err(SyntaxError::Duplicate(key));
         }
@@ -235,14 +229,14 @@ impl Scanner<'_> {
     }
 
     /// The next `key`, `key=`, `key=value` or `key="value"`.
-    fn pair(&mut self) -> Result<Option<(String, String)>, SyntaxError> {
+    fn pair(&mut self) -> Result<Option<(String, Zeroizing<String>)>, SyntaxError> {
         self.skip_blanks();
         if self.peek().is_none() {
             return Ok(None);
         }
         let (key, has_value) = self.key()?;
         if !has_value {
-            return Ok(Some((key, "true".to_owned())));
+            return Ok(Some((key, "true".to_owned().into())));
         }
         let value = self.value()?;
         let value = match text(value) {
@@ -251,7 +245,7 @@ impl Scanner<'_> {
             Err(_) if key == RUBBISH_KEY => String::new(),
             Err(error) => return Err(error),
         };
-        Ok(Some((key, value)))
+        Ok(Some((key, value.into())))
     }
 
     fn key(&mut self) -> Result<(String, bool), SyntaxError> {
@@ -275,18 +269,26 @@ impl Scanner<'_> {
         Ok((text(key)?, has_value))
     }
 
+    /// The value, in a buffer that never grows: one that did would leave parts of a key behind.
     fn value(&mut self) -> Result<Vec<u8>, SyntaxError> {
-        let mut value = Vec::new();
+        let mut length = 0usize;
+        Scanner { bytes: self.bytes, at: self.at }.each_of_value(|_| length = length.saturating_add(1))?;
+        let mut value = Vec::with_capacity(length);
+        self.each_of_value(|byte| value.push(byte))?;
+        Ok(value)
+    }
+
+    fn each_of_value(&mut self, mut take: impl FnMut(u8)) -> Result<(), SyntaxError> {
         let mut quoted = false;
         while let Some(byte) = self.next() {
             match byte {
                 b'"' => quoted = !quoted,
-                b'\\' => value.push(self.next().ok_or(SyntaxError::Escape)?),
+                b'\\' => take(self.next().ok_or(SyntaxError::Escape)?),
                 byte if is_blank(byte) && !quoted => break,
-                byte => value.push(byte),
+                byte => take(byte),
             }
         }
-        if quoted { Err(SyntaxError::Quote) } else { Ok(value) }
+        if quoted { Err(SyntaxError::Quote) } else { Ok(()) }
     }
 }
 
@@ -296,8 +298,12 @@ fn is_blank(byte: u8) -> bool {
 
 /// Checks that a word is text that may be handled and echoed.
 fn text(bytes: Vec<u8>) -> Result<String, SyntaxError> {
-    let text = String::from_utf8(bytes).map_err(|_| SyntaxError::Text)?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        error.into_bytes().zeroize();
+        SyntaxError::Text
+    })?;
     if text.chars().any(|character| character.is_control() && character != '\t') {
+        text.zeroize();
         return Err(SyntaxError::Text);
     }
     Ok(text)

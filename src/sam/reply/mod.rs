@@ -141,7 +141,8 @@ pub(super) fn auth_ok() -> String {
 
 /// `SESSION STATUS RESULT=OK DESTINATION=<private key>`; nothing may follow the key.
 pub(super) fn session_ok(private_key: &str) -> String {
-    format!("SESSION STATUS RESULT=OK DESTINATION={private_key}\n")
+    // Concatenated, not formatted: a buffer that grew would leave parts of the key behind.
+    ["SESSION STATUS RESULT=OK DESTINATION=", private_key, "\n"].concat()
 }
 
 /// `SESSION STATUS RESULT=OK ID=<id> MESSAGE="ADD <id>"`: clients tell subsessions from sessions by the ID.
@@ -195,7 +196,7 @@ pub(super) fn peer_line(destination: &str, from_port: u16, to_port: u16, version
 
 /// `DEST REPLY PUB=<public> PRIV=<private>`
 pub(super) fn dest_ok(public: &str, private: &str) -> String {
-    format!("DEST REPLY PUB={public} PRIV={private}\n")
+    ["DEST REPLY PUB=", public, " PRIV=", private, "\n"].concat()
 }
 
 /// `NAMING REPLY RESULT=OK NAME=<name> VALUE=<destination>` with lease set options behind.
