@@ -288,6 +288,35 @@ fn a_router_leaves_its_description_stops_on_sigterm_and_comes_back_the_same() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_crash_leaves_no_keys_behind_unless_it_is_asked_to() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    use std::os::unix::process::CommandExt as _;
+    const NOBODY: u32 = 65_534;
+    let scratch = Scratch::new();
+    let mut user = fs::metadata("/proc/self/environ").unwrap().uid();
+    // Whether a process is dumpable shows in who owns the files about it: root, if it is not. So it must not be root.
+    let mut as_nobody = samovar(&["version"]);
+    if user == 0 && as_nobody.uid(NOBODY).output().is_ok() {
+        user = NOBODY;
+        chown(&scratch.0, Some(NOBODY), None).unwrap();
+    }
+    let look = |args: &[&str]| {
+        let mut command = run(&scratch.path("data"), args);
+        command.uid(user);
+        let router = Running::until(&mut command, "router started", false);
+        let proc = PathBuf::from(format!("/proc/{}", router.0.id()));
+        let limits = fs::read_to_string(proc.join("limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap().to_owned();
+        (core, fs::metadata(proc.join("environ")).unwrap().uid())
+    };
+    let (core, owner) = look(&[]);
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    assert_eq!(owner, 0);
+    assert_eq!(look(&["--core-dumps"]).1, user);
+}
+
+#[test]
 fn a_router_takes_another_ones_description_as_first_peer() {
     let scratch = Scratch::new();
     let network = ["--netid", "77", "--test-network", "--host", "127.0.0.1", "--floodfill"];

@@ -146,6 +146,10 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "MIB")]
     memory_max: Option<u32>,
 
+    /// Let the system write core dumps and debuggers look in. For hunting bugs: a core file holds the private keys.
+    #[arg(long)]
+    pub(super) core_dumps: bool,
+
     /// What to log: error, warn, info, debug, trace, or a filter like `info,samovar::transport=debug`.
     ///
     /// Wins over RUST_LOG, which wins over the configuration file [default: info]. Logs go to stderr.

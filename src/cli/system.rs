@@ -46,6 +46,27 @@ pub(super) fn raise_file_limit() {
 #[cfg(not(unix))]
 pub(super) fn raise_file_limit() {}
 
+/// Keeps keys out of core files: a crash writes none, and where the system has a say (Linux) no other process of the
+/// same user can look into this one. Call it before there are keys. Answers what could not be done, for the log.
+#[cfg(unix)]
+pub(super) fn refuse_core_dumps() -> Option<String> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // The hard limit as well: nothing that runs later can raise it again.
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none).map_err(|e| format!("RLIMIT_CORE: {e}"));
+    #[cfg(target_os = "linux")]
+    let limited = limited.and_then(|()| {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| format!("PR_SET_DUMPABLE: {e}"))
+    });
+    limited.err()
+}
+
+#[cfg(not(unix))]
+pub(super) fn refuse_core_dumps() -> Option<String> {
+    None
+}
+
 /// The terminal shows nothing of what is typed until this is dropped.
 #[cfg(unix)]
 pub(super) struct Unseen(Option<rustix::termios::Termios>);
