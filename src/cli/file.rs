@@ -81,7 +81,7 @@ pub(super) fn default_text() -> String {
         "# Configuration of samovar, for `samovar run --config FILE`. Each setting is shown with its default;\n\
          # remove the `# ` before one to change it. Relative paths are relative to this file. Flags win.\n",
     );
-    for part in [basic_entries(), access::entries(), peer_entries(), capacity_entries()] {
+    for part in [basic_entries(), access::entries(), peer_entries(), capacity_entries(), limit_entries()] {
         for Entry { key, value, about } in part {
             out.push('\n');
             for line in about.lines() {
@@ -226,6 +226,59 @@ fn capacity_entries() -> Vec<Entry> {
             "exploratory-tunnels",
             own.quantity,
             "The router's own tunnels in each direction, 1 to 16; in test networks 2 by default.",
+        ),
+    ]
+}
+
+/// What others may make us do and hold.
+fn limit_entries() -> Vec<Entry> {
+    let c = RouterConfig::default().limits;
+    vec![
+        entry(
+            "bandwidth-limit",
+            c.bandwidth,
+            "Most KB a second over all links, in each direction; 0: no limit. What is over it waits.",
+        ),
+        entry(
+            "transit-share",
+            c.transit_share,
+            "Part of bandwidth-limit that tunnels of others may use, in percent.",
+        ),
+        entry("links-max", c.links, "Links to other routers at once."),
+        entry(
+            "handshakes-max",
+            c.handshakes,
+            "Handshakes of others under way at once; the oldest gives way.",
+        ),
+        entry(
+            "handshakes-per-second",
+            c.handshakes_per_second,
+            "New connections of others a second; bursts of twice as many. A handshake costs about 0.3 ms.",
+        ),
+        entry(
+            "build-requests-per-second",
+            c.build_requests_per_second,
+            "Tunnel build requests of others that are looked at; bursts of two and a half times as many.",
+        ),
+        entry(
+            "known-routers-max",
+            c.known_routers,
+            "Other routers that are remembered, about 6 KB each; 0: 6000, as floodfill 30000.",
+        ),
+        entry(
+            "lease-sets-max",
+            c.lease_sets,
+            "Lease sets kept for others as floodfill, about 1 KB each; 0: 16000.",
+        ),
+        entry(
+            "lookups-per-second",
+            c.lookups_per_second,
+            "Lookups of others that are answered in a second, and half as many stores.",
+        ),
+        entry(
+            "garlic-per-second",
+            c.garlic_per_second,
+            "Sessions that strangers may begin with our destinations in a second; each destination has a tenth of it.",
         ),
     ]
 }

@@ -55,6 +55,16 @@ pub(super) struct Settings {
     pub(super) bandwidth: Option<char>,
     pub(super) transit: Option<bool>,
     pub(super) transit_tunnels_max: Option<usize>,
+    pub(super) bandwidth_limit: Option<u32>,
+    pub(super) transit_share: Option<u8>,
+    pub(super) links_max: Option<usize>,
+    pub(super) handshakes_max: Option<usize>,
+    pub(super) handshakes_per_second: Option<u32>,
+    pub(super) build_requests_per_second: Option<u32>,
+    pub(super) known_routers_max: Option<usize>,
+    pub(super) lease_sets_max: Option<usize>,
+    pub(super) lookups_per_second: Option<u32>,
+    pub(super) garlic_per_second: Option<u32>,
     pub(super) exploratory_hops: Option<u8>,
     pub(super) exploratory_tunnels: Option<u8>,
     pub(super) hosts: Option<Vec<PathBuf>>,
@@ -82,6 +92,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
 impl Settings {
     /// Puts what is set into `config`; later calls win over earlier ones.
     pub(super) fn apply(mut self, config: &mut RouterConfig) {
+        self.apply_limits(config);
         access::apply(&mut self, &mut config.sam_access);
         if self.data_dir.is_some() {
             config.data_dir = self.data_dir;
@@ -122,6 +133,20 @@ impl Settings {
         set(&mut config.threads, self.threads);
         set(&mut config.memory_max, self.memory_max);
         set(&mut config.log, self.log);
+    }
+
+    fn apply_limits(&self, config: &mut RouterConfig) {
+        let limits = &mut config.limits;
+        set(&mut limits.bandwidth, self.bandwidth_limit);
+        set(&mut limits.transit_share, self.transit_share);
+        set(&mut limits.links, self.links_max);
+        set(&mut limits.handshakes, self.handshakes_max);
+        set(&mut limits.handshakes_per_second, self.handshakes_per_second);
+        set(&mut limits.build_requests_per_second, self.build_requests_per_second);
+        set(&mut limits.known_routers, self.known_routers_max);
+        set(&mut limits.lease_sets, self.lease_sets_max);
+        set(&mut limits.lookups_per_second, self.lookups_per_second);
+        set(&mut limits.garlic_per_second, self.garlic_per_second);
     }
 
     /// Makes relative paths relative to `base`, the folder of the file that they stand in.

@@ -23,7 +23,7 @@ use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
 use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
-use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, map};
+use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, SharedRate, map};
 use crate::crypto::{Verified, X25519Secret};
 use crate::garlic::{self, Sessions};
 use crate::netdb::PeerView;
@@ -176,11 +176,23 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(config: &SessionConfig, keys: DestinationKeys, mut rng: Rng) -> Self {
+    /// `strangers` is the router's budget of New Sessions, and how many of them a second are ours in any case.
+    pub(crate) fn new(
+        config: &SessionConfig,
+        keys: DestinationKeys,
+        strangers: (Arc<SharedRate>, u32),
+        mut rng: Rng,
+    ) -> Self {
         let hash = keys.destination().hash();
         // Fresh encryption keys at every start: peers drop what they remember of us (end-to-end notes, 3.9).
         let encryption = X25519Secret::random(&mut rng);
-        let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), garlic::Limits::default());
+        let (budget, share) = strangers;
+        let limits = garlic::Limits {
+            new_sessions_per_s: share,
+            new_sessions_burst: share.saturating_mul(4),
+            ..garlic::Limits::default()
+        };
+        let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), limits).sharing(budget);
         let mut streams = Table::new(
             keys.destination().clone(),
             keys.signing().clone(),

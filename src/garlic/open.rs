@@ -233,7 +233,7 @@ impl Sessions {
         if self.replays.contains(&ephemeral) {
             return Err(Error::Replay);
         }
-        if !self.budget.take(now.mono) {
+        if !self.may_decrypt(now.mono) {
             return Err(Error::RateLimited);
         }
         let new = open_new_session(&self.ours, ephemeral, message)?;

@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::peer::{Outbound, Peer, PeerId, REPLIES_MAX};
 use super::window::{SetId, TagMap, Window};
-use crate::base::{Map, Mono, Now, Rng, TimerQueue, map};
+use crate::base::{Map, Mono, Now, Rng, SharedRate, TimerQueue, map};
 use crate::crypto::{Secret32, X25519Public, X25519Secret};
 use crate::wire::DestHash;
 use std::collections::VecDeque;
@@ -67,6 +67,8 @@ pub struct Sessions {
     pub(super) one_time: Map<[u8; 8], OneTime>,
     pub(super) replays: ReplayFilter,
     pub(super) budget: Bucket,
+    /// The budget of all destinations of the router, if there is one.
+    pub(super) router_budget: Option<Arc<SharedRate>>,
     pub(super) timers: TimerQueue<PeerId>,
     pub(super) actions: VecDeque<Action>,
     pub(super) next_sweep: Mono,
@@ -90,6 +92,7 @@ impl Sessions {
             one_time: map(&mut rng),
             replays: ReplayFilter::new(&mut rng, limits.replay_entries),
             budget: Bucket::new(limits.new_sessions_per_s, limits.new_sessions_burst),
+            router_budget: None,
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
             next_sweep: Mono::default(),
@@ -97,6 +100,24 @@ impl Sessions {
             last_id: 0,
             rng,
             limits,
+        }
+    }
+
+    /// Shares the budget of New Sessions with the router's other destinations. What they leave may be used beyond our
+    /// own [`Limits::new_sessions_per_s`].
+    #[must_use]
+    pub fn sharing(mut self, budget: Arc<SharedRate>) -> Self {
+        self.router_budget = Some(budget);
+        self
+    }
+
+    /// Whether one more New Session may be decrypted, at a cost of public-key work.
+    pub(super) fn may_decrypt(&mut self, now: Mono) -> bool {
+        let own = self.budget.take(now);
+        match &self.router_budget {
+            None => own,
+            Some(all) if own => all.take(now),
+            Some(all) => all.take_spare(now),
         }
     }
 

@@ -20,7 +20,7 @@ use super::spares::Spares;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::watch;
-use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, SharedRate, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::task::Hint;
 use crate::destination::{
@@ -254,6 +254,8 @@ pub(super) struct Inner {
     pub(super) view: watch::Receiver<PeerView>,
     pub(super) own_info: watch::Receiver<Arc<RouterInfo>>,
     pub(super) status: watch::Receiver<Status>,
+    /// New garlic sessions of strangers, over all destinations.
+    pub(super) strangers: Arc<SharedRate>,
     pub(super) rng: std::sync::Mutex<Rng>,
     pub(super) listening: Vec<SocketAddr>,
     /// Open sessions, whoever holds them; cleared of ended ones with each new one.
@@ -421,7 +423,10 @@ impl Router {
             counts,
             ports,
         });
-        let engine = Engine::new(&config, keys, rng.fork("engine"))
+        // A tenth is a destination's own in any case.
+        let share = (self.inner.config.limits.garlic_per_second / 10).max(1);
+        let strangers = (self.inner.strangers.clone(), share);
+        let engine = Engine::new(&config, keys, strangers, rng.fork("engine"))
             .with_budget(&self.inner.budget)
             .dated_after(self.published(hash));
         let (requests, pool_id, b32) =

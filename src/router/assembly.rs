@@ -9,8 +9,9 @@ use tokio::sync::OnceCell;
 use super::api::{Inner, Router, StartError};
 use super::config::RouterConfig;
 use super::control::{Control, Counters, Request, ToControl, ToDial, Wires};
+use super::health::Health;
 use super::identity::{PublicFace, RouterKeys};
-use super::links::{ControlOutlets, PeerBatch};
+use super::links::{ControlOutlets, GateMetrics, PeerBatch};
 #[cfg(feature = "sim")]
 use super::machine::Machine;
 use super::names::{AddressBook, BookFiles};
@@ -19,21 +20,22 @@ use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
 use crate::base::watch;
-use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, SharedRate, Tasks};
 use crate::destination::task::Hint;
 use crate::netdb::reseed::Bundle;
 use crate::netdb::{self, PeerView};
 use crate::transport::{self, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
 use crate::tunnel::TunnelKey;
-use crate::tunnel::build::{self, Builder, BuilderConfig};
+use crate::tunnel::build::{self, Builder, BuilderConfig, Gate};
 use crate::tunnel::plane::{Plane, PlaneConfig};
 use crate::tunnel::task as plane_task;
 
 /// Socket reads of all peers that wait for the plane; a full queue stops their reading.
 const PEER_BATCHES: usize = 64;
-/// Build messages and garlic for control. Replies to our own builds share it, so it is larger than the transit
-/// builder will take in a turn.
-const TO_BUILD: usize = 512;
+/// Answers to what we asked: build replies, tunnel tests, what comes out of exploratory tunnels.
+const TO_REPLIES: usize = 512;
+/// Build requests and garlic of strangers.
+const TO_BUILD: usize = 128;
 /// Database messages for control.
 const TO_DATABASE: usize = 256;
 /// Messages for routers without a link, per batch.
@@ -52,6 +54,7 @@ const PORT_FILE: &str = "port";
 /// The queues between the rooms.
 struct Queues {
     peers: (QueueSender<PeerBatch>, QueueReceiver<PeerBatch>),
+    replies: (QueueSender<ToControl>, QueueReceiver<ToControl>),
     builds: (QueueSender<ToControl>, QueueReceiver<ToControl>),
     database: (QueueSender<ToControl>, QueueReceiver<ToControl>),
     dials: (QueueSender<ToDial>, QueueReceiver<ToDial>),
@@ -65,6 +68,7 @@ struct Queues {
 fn queues() -> Queues {
     Queues {
         peers: Queue::bounded("peers_to_plane", PEER_BATCHES),
+        replies: Queue::bounded("plane_replies", TO_REPLIES),
         builds: Queue::bounded("plane_to_build", TO_BUILD),
         database: Queue::bounded("plane_to_database", TO_DATABASE),
         dials: Queue::bounded("plane_to_dial", TO_DIAL),
@@ -146,24 +150,41 @@ pub(super) async fn start(
     // With port 0 in memory the system chose: what is published must say which.
     let port = listening.first().map_or(port, SocketAddr::port);
     own_info_tx.send_replace(Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port))));
-    let outlets =
-        ControlOutlets { builds: q.builds.0, database: q.database.0, dials: q.dials.0, refused: q.refused.0 };
+    let gate_metrics = Arc::new(GateMetrics::default());
+    let outlets = ControlOutlets {
+        replies: q.replies.0,
+        builds: q.builds.0,
+        database: q.database.0,
+        dials: q.dials.0,
+        refused: q.refused.0,
+        gate: Gate::new(&builder_config(&config, &budget).admission, &mut rng),
+        metrics: gate_metrics.clone(),
+    };
     let plane_engine = Plane::new(keys.hash(), plane_config(&config), rng.fork("plane")).with_budget(&budget);
+    let plane_engine_metrics = plane_engine.metrics();
     let (plane, mut counters) =
         start_plane(plane_engine, &tasks, (clock.clone(), rng.fork("plane task")), q.peers.1, outlets);
     start_disk(&disk_tasks, storage.clone(), lock, q.disk.1);
     let (board, status) = StatusBoard::new();
     let (view_tx, view) = watch::channel(PeerView::default());
+    let health = Health::new(
+        clock.now(),
+        face(&config, port).congestion,
+        plane_engine_metrics,
+        transport_metrics.clone(),
+    );
     #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "changed by misdeeds alone"))]
-    let mut control = control(&config, port, &clock, keys.clone(), (board, &budget), &mut rng);
+    let mut control = control(&config, port, &clock, keys.clone(), (board, health, &budget), &mut rng);
     #[cfg(feature = "sim")]
     if let Some(misdeeds) = machine.misdeeds {
         control.misbehave(misdeeds, rng.fork("misdeeds"));
     }
     counters.extend(control.counters());
+    counters.push(("gate", Box::new(move || gate_metrics.snapshot())));
     counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
     let wires = Wires {
         clock: clock.clone(),
+        replies: q.replies.1,
         builds: q.builds.1,
         database: q.database.1,
         dials: q.dials.1,
@@ -195,6 +216,10 @@ pub(super) async fn start(
         view,
         own_info,
         status,
+        strangers: {
+            let rate = config.limits.garlic_per_second;
+            Arc::new(SharedRate::new(rate, rate.saturating_mul(2)))
+        },
         rng: Mutex::new(rng.fork("sessions")),
         listening,
         sessions: Mutex::default(),
@@ -265,7 +290,7 @@ fn control(
     port: u16,
     clock: &Clock,
     keys: Arc<RouterKeys>,
-    (board, budget): (StatusBoard, &Budget),
+    (board, health, budget): (StatusBoard, Health, &Budget),
     rng: &mut Rng,
 ) -> Control {
     let now = clock.now();
@@ -279,16 +304,43 @@ fn control(
     if config.floodfill {
         netdb_config = netdb_config.with_floodfill();
     }
+    let limits = &config.limits;
+    if limits.known_routers > 0 {
+        netdb_config.routers_max = limits.known_routers;
+    }
+    if limits.lease_sets > 0 {
+        netdb_config.lease_sets_max = limits.lease_sets;
+    }
+    netdb_config.lookups_per_second = limits.lookups_per_second.into();
     let engine = netdb::Engine::new(netdb_config, now, rng.fork("netdb")).with_budget(budget);
-    let mut builder_config =
-        if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
-    builder_config.select.min_version = config.min_hop_version();
-    builder_config.admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
-    builder_config.admission.budget = budget.clone();
     let router_keys = build::RouterKeys::new(hash, keys.encryption().clone());
-    let builder = Builder::new(router_keys, builder_config, rng.fork("builder"));
+    let builder = Builder::new(router_keys, builder_config(config, budget), rng.fork("builder"));
     let exploratory = config.exploratory_pool();
-    Control::new(now, keys, face(config, port), engine, builder, exploratory, SESSIONS_MAX, board, rng)
+    Control::new(
+        now,
+        keys,
+        face(config, port),
+        engine,
+        builder,
+        exploratory,
+        SESSIONS_MAX,
+        board,
+        health,
+        rng,
+    )
+}
+
+fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
+    let mut builder =
+        if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
+    builder.select.min_version = config.min_hop_version();
+    let (limits, admission) = (&config.limits, &mut builder.admission);
+    admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    admission.requests_per_second = limits.build_requests_per_second;
+    admission.requests_burst = limits.build_requests_per_second.saturating_mul(5) / 2;
+    admission.garlic_per_second = limits.garlic_per_second;
+    admission.budget = budget.clone();
+    builder
 }
 
 fn face(config: &RouterConfig, port: u16) -> PublicFace {
@@ -309,13 +361,17 @@ fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
         published: config.host.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
         bind_outgoing: config.test_network,
         test_network: config.test_network,
+        sessions_max: config.limits.links,
+        pending_max: config.limits.handshakes,
+        handshakes_per_second: config.limits.handshakes_per_second,
+        rate: config.limits.link_rate(),
         ..TransportConfig::default()
     }
 }
 
 fn plane_config(config: &RouterConfig) -> PlaneConfig {
     let transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
-    PlaneConfig { transit_max, ..PlaneConfig::default() }
+    PlaneConfig { transit_max, transit_rate: config.limits.transit_rate(), ..PlaneConfig::default() }
 }
 
 /// The configured port, the remembered one, or a fresh one above the well-known and below the ephemeral ranges.

@@ -5,8 +5,10 @@
 //! anything is opened or written. The command line and the configuration file fill the same struct.
 
 mod access;
+mod limits;
 
 pub use access::SamAccess;
+pub use limits::NetworkLimits;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -118,6 +120,8 @@ pub struct RouterConfig {
     pub transit: bool,
     /// Most tunnels that we carry for others at once. Default 2,500, about 2 KB each.
     pub transit_tunnels_max: usize,
+    /// How much others may make us do and hold.
+    pub limits: NetworkLimits,
     /// The router's own tunnels. `None` (default): 2 hops and 3 tunnels each way, in test networks 1 hop and 2
     /// tunnels; see [`Self::exploratory_pool`].
     pub exploratory: Option<PoolConfig>,
@@ -158,6 +162,7 @@ impl Default for RouterConfig {
             bandwidth: 'X',
             transit: true,
             transit_tunnels_max: 2500,
+            limits: NetworkLimits::default(),
             exploratory: None,
             min_version: MIN_VERSION,
             min_floodfill: MIN_VERSION,
@@ -204,6 +209,7 @@ impl RouterConfig {
         self.validate_addresses()?;
         self.validate_tunnels()?;
         self.sam_access.validate()?;
+        self.limits.validate()?;
         if self.threads == 0 || self.threads > 64 {
             return Err(ConfigError::new("threads", format!("{} is not between 1 and 64", self.threads)));
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::health::{Finding, Health};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::Link;
 use super::persist::Job;
@@ -37,6 +38,8 @@ const HELD_ROUTERS_MAX: usize = 256;
 const HELD_MESSAGES_MAX: usize = 32;
 /// How long they are held.
 const HELD_FOR: Duration = Duration::from_secs(5);
+/// Longest time that a build request may wait for us (T2).
+const REQUEST_WAIT: Duration = Duration::from_millis(2_500);
 /// Inputs taken in one turn.
 const TURN: usize = 64;
 
@@ -51,6 +54,12 @@ crate::metrics! {
         dial_unknown: Counter,
         /// Messages dropped because too many dials or awaited routers were under way.
         dial_full: Counter,
+        /// Times that our wall clock was corrected by what other routers say.
+        clock_corrected: Counter,
+        /// Jumps of the system's wall clock.
+        clock_jumps: Counter,
+        /// Build requests and garlic of strangers dropped because they had waited too long.
+        requests_dropped_stale: Counter,
         /// Disk jobs dropped because the disk is too slow.
         disk_dropped: Counter,
     }
@@ -61,6 +70,8 @@ crate::metrics! {
 pub(crate) struct ToControl {
     pub(crate) from: Option<RouterHash>,
     pub(crate) via: Via,
+    /// When the plane handed it out.
+    pub(crate) since: Mono,
     pub(crate) message: I2np,
 }
 
@@ -126,6 +137,9 @@ struct Live {
 /// Everything that the task is connected to.
 pub(crate) struct Wires {
     pub(crate) clock: Clock,
+    /// Answers to what we asked.
+    pub(crate) replies: QueueReceiver<ToControl>,
+    /// Build requests and garlic of strangers.
     pub(crate) builds: QueueReceiver<ToControl>,
     pub(crate) database: QueueReceiver<ToControl>,
     pub(crate) dials: QueueReceiver<ToDial>,
@@ -166,6 +180,9 @@ pub(crate) struct Control {
     /// through a tunnel before the plane has it.
     pool_states: BTreeMap<PoolId, Arc<PoolState>>,
     status: StatusBoard,
+    health: Health,
+    /// Whether we take tunnels of others.
+    transit: bool,
     metrics: Arc<ControlMetrics>,
     #[cfg(feature = "sim")]
     misconduct: Option<super::misconduct::Misconduct>,
@@ -182,6 +199,7 @@ impl Control {
         exploratory: PoolConfig,
         sessions_max: usize,
         status: StatusBoard,
+        health: Health,
         rng: &mut Rng,
     ) -> Self {
         let view = PeerView::default();
@@ -201,6 +219,8 @@ impl Control {
             to_plane: VecDeque::new(),
             pool_states: BTreeMap::new(),
             status,
+            health,
+            transit: true,
             metrics: Arc::default(),
             #[cfg(feature = "sim")]
             misconduct: None,
@@ -237,7 +257,8 @@ impl Control {
 
     /// Runs until stopped.
     pub(crate) async fn run(mut self, mut w: Wires) {
-        let (mut builds, mut database, mut dials) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut replies, mut builds) = (Vec::new(), Vec::new());
+        let (mut database, mut dials) = (Vec::new(), Vec::new());
         self.publish_self(w.clock.now(), &w);
         loop {
             self.settle(w.clock.now(), &w);
@@ -261,15 +282,16 @@ impl Control {
                         }
                     }
                 }
-                () = w.clock.sleep_until(wake) => self.handle_timeout(w.clock.now()),
+                () = w.clock.sleep_until(wake) => self.handle_timeout(&w),
                 request = w.requests.recv() => {
                     let Some(request) = request else { break };
                     self.request(w.clock.now(), request);
                 }
                 event = w.transport_events.recv() => {
                     let Some(event) = event else { break };
-                    self.transport_event(w.clock.now(), event);
+                    self.transport_event(&w, event);
                 }
+                n = w.replies.recv_many(&mut replies, TURN) => if n == 0 { break },
                 n = w.builds.recv_many(&mut builds, TURN) => if n == 0 { break },
                 n = w.dials.recv_many(&mut dials, TURN) => if n == 0 { break },
                 n = w.database.recv_many(&mut database, TURN) => if n == 0 { break },
@@ -284,10 +306,12 @@ impl Control {
             }
             // Whichever woke us, the others get their turn as well: a flood of one kind starves none.
             let now = w.clock.now();
+            fill(&mut replies, &mut w.replies);
             fill(&mut builds, &mut w.builds);
             fill(&mut database, &mut w.database);
             fill(&mut dials, &mut w.dials);
-            builds.drain(..).for_each(|m| self.message(now, m));
+            replies.drain(..).for_each(|m| self.message(now, m));
+            builds.drain(..).for_each(|m| self.stranger(now, m));
             dials.drain(..).for_each(|d| self.dial(now, d, &w.transport));
             database.drain(..).for_each(|m| self.message(now, m));
             for _ in 0..TURN {
@@ -304,10 +328,19 @@ impl Control {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let held = self.held.values().map(|(until, ..)| *until).min();
-        [self.netdb.poll_timeout(), self.builder.poll_timeout(), held].into_iter().flatten().min()
+        let health = Some(self.health.next());
+        [self.netdb.poll_timeout(), self.builder.poll_timeout(), held, health].into_iter().flatten().min()
     }
 
-    fn handle_timeout(&mut self, now: Now) {
+    fn handle_timeout(&mut self, w: &Wires) {
+        let now = w.clock.now();
+        if self.health.next() <= now.mono {
+            self.builder.handle(now, &self.view, build::Input::Load(self.health.load()));
+            let level = self.builder.transit_level();
+            for finding in self.health.look(now, level, self.transit) {
+                self.act_on(w, finding);
+            }
+        }
         if self.netdb.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.netdb.handle_timeout(now);
         }
@@ -324,8 +357,17 @@ impl Control {
         });
     }
 
+    /// A request that waited so long is answered too late for its creator.
+    fn stranger(&mut self, now: Now, m: ToControl) {
+        if now.mono.since(m.since) > REQUEST_WAIT {
+            self.metrics.requests_dropped_stale.inc();
+        } else {
+            self.message(now, m);
+        }
+    }
+
     fn message(&mut self, now: Now, m: ToControl) {
-        let ToControl { from, via, message } = m;
+        let ToControl { from, via, message, .. } = m;
         let tagged = message.kind == I2npKind::GARLIC && self.netdb.owns_tag(&message.body);
         match message.kind {
             I2npKind::DATABASE_STORE
@@ -352,7 +394,42 @@ impl Control {
         self.builder.handle(now, &self.view, build::Input::Message { from, via, message });
     }
 
-    fn transport_event(&mut self, now: Now, event: TransportEvent) {
+    /// What was found out about ourselves.
+    fn act_on(&mut self, w: &Wires, finding: Finding) {
+        match finding {
+            Finding::Letter(letter) => {
+                tracing::debug!(?letter, "congestion letter");
+                self.face.congestion = letter;
+            }
+            Finding::Clock(ms) => {
+                tracing::warn!(seconds = ms / 1000, "other routers say that our clock is wrong; corrected");
+                w.clock.adjust(ms);
+                self.metrics.clock_corrected.inc();
+            }
+            Finding::Jump(ms) => {
+                tracing::warn!(
+                    seconds = -ms / 1000,
+                    "the system's clock jumped, or the machine slept: tunnels are renewed; other routers will tell the time"
+                );
+                w.clock.adjust(ms);
+                self.metrics.clock_jumps.inc();
+                self.builder.handle(w.clock.now(), &self.view, build::Input::Renew);
+            }
+            Finding::CutOff(yes) => {
+                self.builder.handle(w.clock.now(), &self.view, build::Input::CutOff(yes));
+                self.status.cut_off(self.health.cut_off_since());
+                return;
+            }
+        }
+        self.publish_self(w.clock.now(), w);
+    }
+
+    fn transport_event(&mut self, w: &Wires, event: TransportEvent) {
+        let finding = self.health.event(w.clock.now(), &event);
+        if let Some(finding) = finding {
+            self.act_on(w, finding);
+        }
+        let now = w.clock.now();
         match event {
             TransportEvent::Up { peer, sender, .. } => {
                 self.to_plane.push_back(Order::PeerUp(peer, self.link(sender)));
@@ -411,7 +488,10 @@ impl Control {
                 }
             }
             Request::LoadProfiles(text) => self.netdb.handle(now, netdb::Input::LoadProfiles(text)),
-            Request::Transit(accept) => self.builder.handle(now, &self.view, build::Input::Transit(accept)),
+            Request::Transit(accept) => {
+                self.transit = accept;
+                self.builder.handle(now, &self.view, build::Input::Transit(accept));
+            }
         }
     }
 

@@ -4,10 +4,12 @@
 use super::control::{ToControl, ToDial};
 use crate::base::{Now, QueueSender};
 use crate::transport::{self, FromPeer, PeerSender};
+use crate::tunnel::build::Gate;
 use crate::tunnel::plane::{Input, InstallError, Via};
 use crate::tunnel::task::{Outlets, PeerLink};
 use crate::tunnel::{Class, TunnelKey};
 use crate::wire::{I2np, I2npKind, RouterHash};
+use std::sync::Arc;
 
 const fn class(class: Class) -> transport::Class {
     match class {
@@ -41,26 +43,66 @@ impl From<PeerBatch> for Input {
     }
 }
 
+crate::metrics! {
+    /// What stands between the plane and control.
+    pub(crate) struct GateMetrics {
+        /// Build requests dropped: their sender had sent too many.
+        requests_dropped_peer: Counter,
+        /// Garlic messages dropped: their sender had sent too many.
+        garlic_dropped_peer: Counter,
+        /// Build requests and garlic of strangers dropped: too many waited.
+        requests_dropped_full: Counter,
+        /// Answers to what we asked dropped: too many waited.
+        replies_dropped_full: Counter,
+        /// Database messages dropped: too many waited.
+        database_dropped_full: Counter,
+    }
+}
+
 /// The plane's ways out to control.
 pub(crate) struct ControlOutlets {
-    /// Builds of ours and of others, and garlic, which may hold either.
+    /// What answers something of ours: never behind what strangers want.
+    pub(crate) replies: QueueSender<ToControl>,
+    /// Build requests and garlic of strangers.
     pub(crate) builds: QueueSender<ToControl>,
     /// Database messages.
     pub(crate) database: QueueSender<ToControl>,
     pub(crate) dials: QueueSender<ToDial>,
     pub(crate) refused: QueueSender<TunnelKey>,
+    /// Keeps one router from filling `builds` alone.
+    pub(crate) gate: Gate,
+    pub(crate) metrics: Arc<GateMetrics>,
 }
 
 impl Outlets for ControlOutlets {
-    fn control(&mut self, from: Option<RouterHash>, via: Via, message: I2np) -> bool {
-        let queue = match message.kind {
+    fn control(&mut self, now: Now, from: Option<RouterHash>, via: Via, own: bool, message: I2np) -> bool {
+        let Self { replies, builds, database, gate, metrics, .. } = self;
+        let (queue, full) = match message.kind {
             I2npKind::DATABASE_STORE
             | I2npKind::DATABASE_LOOKUP
             | I2npKind::DATABASE_SEARCH_REPLY
-            | I2npKind::DELIVERY_STATUS => &self.database,
-            _ => &self.builds,
+            | I2npKind::DELIVERY_STATUS => (&*database, &metrics.database_dropped_full),
+            _ if own => (&*replies, &metrics.replies_dropped_full),
+            I2npKind::GARLIC => {
+                if from.is_some_and(|from| !gate.garlic(now.mono, &from)) {
+                    metrics.garlic_dropped_peer.inc();
+                    return false;
+                }
+                (&*builds, &metrics.requests_dropped_full)
+            }
+            _ => {
+                if from.is_some_and(|from| !gate.request(now.mono, &from)) {
+                    metrics.requests_dropped_peer.inc();
+                    return false;
+                }
+                (&*builds, &metrics.requests_dropped_full)
+            }
         };
-        queue.try_push(ToControl { from, via, message }).is_ok()
+        let taken = queue.try_push(ToControl { from, via, since: now.mono, message }).is_ok();
+        if !taken {
+            full.inc();
+        }
+        taken
     }
 
     fn refused(&mut self, key: TunnelKey, reason: InstallError) {

@@ -8,9 +8,12 @@ mod api;
 mod assembly;
 pub mod config;
 mod control;
+mod crowding;
 pub mod devnet;
+mod health;
 mod http;
 pub mod identity;
+mod isolation;
 mod links;
 #[cfg(feature = "sim")]
 pub(crate) mod machine;
@@ -26,9 +29,10 @@ mod sam_status;
 mod spares;
 mod status;
 pub mod storage;
+mod walltime;
 
 pub use api::{NotReady, Router, RouterBuilder, StartError};
-pub use config::{ConfigError, ReseedConfig, RouterConfig, SamAccess, SubscriptionConfig};
+pub use config::{ConfigError, NetworkLimits, ReseedConfig, RouterConfig, SamAccess, SubscriptionConfig};
 pub use sam_start::USERS_FILE as SAM_USERS_FILE;
 pub use status::{Stage, Status};
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::base::watch;
+use crate::base::{Mono, watch};
 use crate::tunnel::{PoolId, PoolState};
 
 /// Stages of a start, in order.
@@ -36,6 +36,8 @@ pub struct Status {
     pub sessions: usize,
     /// Tunnels that we carry for others.
     pub transit: usize,
+    /// Since when no router at all has answered, if that is a minute or longer.
+    pub cut_off_since: Option<Mono>,
     /// What went wrong last while building our own tunnels; `None` once they stand.
     pub trouble: Option<String>,
 }
@@ -77,6 +79,14 @@ impl StatusBoard {
 
     pub(crate) fn exploratory(&self, pool: &PoolState) {
         self.change(|s| s.exploratory = (pool.inbound.len(), pool.outbound.len()));
+    }
+
+    pub(crate) fn cut_off(&self, since: Option<Mono>) {
+        match since {
+            Some(_) => tracing::warn!("no other router has answered for a minute: is this machine online?"),
+            None => tracing::info!("other routers answer again"),
+        }
+        self.change(|s| s.cut_off_since = since);
     }
 
     pub(crate) fn published(&self, yes: bool) {

@@ -15,6 +15,7 @@ pub mod ntcp2;
 mod peers;
 mod queue;
 mod task;
+mod throttle;
 
 pub use config::TransportConfig;
 pub use events::{CloseReason, DialError, Direction, FromPeer, TransportEvent};

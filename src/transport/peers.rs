@@ -22,10 +22,6 @@ use std::time::Duration;
 
 /// Two sessions established within this time of each other may be the result of dialling each other.
 const CROSSING: Duration = Duration::from_secs(10);
-/// Inbound connections a second from everywhere, and at once. A handshake costs some 0.3 ms, so a flood of them can
-/// take a sixth of a core and no more (N5).
-const ACCEPTS_PER_SECOND: u32 = 500;
-const ACCEPTS_BURST: u32 = 1_000;
 /// Source addresses whose rate is remembered.
 const BUCKETS_MAX: usize = 4_096;
 /// Failed dials that are remembered.
@@ -166,6 +162,7 @@ impl Peers {
         metrics: Arc<TransportMetrics>,
         rng: &mut Rng,
     ) -> Self {
+        let all_accepts = Bucket::new(Mono::default(), config.handshakes_per_second.saturating_mul(2));
         Self {
             config,
             local,
@@ -177,7 +174,7 @@ impl Peers {
             pending: BTreeMap::new(),
             dials: map(rng),
             buckets: map(rng),
-            all_accepts: Bucket::new(Mono::default(), ACCEPTS_BURST),
+            all_accepts,
             backoffs: map(rng),
             bans: map(rng),
             actions: VecDeque::new(),
@@ -275,9 +272,9 @@ impl Peers {
             }
         }
         let (rate, burst) = (self.config.accepts_per_second, self.config.accepts_burst);
+        let all = self.config.handshakes_per_second;
         let bucket = self.buckets.entry(ip).or_insert_with(|| Bucket::new(now.mono, burst));
-        bucket.take(now.mono, rate, burst)
-            && self.all_accepts.take(now.mono, ACCEPTS_PER_SECOND, ACCEPTS_BURST)
+        bucket.take(now.mono, rate, burst) && self.all_accepts.take(now.mono, all, all.saturating_mul(2))
     }
 
     // --- outbound ------------------------------------------------------------------------------------------------

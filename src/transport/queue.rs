@@ -2,7 +2,9 @@
 //! The queue of messages to one peer: the plane pushes, the peer's connection takes.
 //!
 //! Bounded in bytes and in waiting time. Nobody waits here: what finds no room is dropped and counted. Transit may fill
-//! three quarters of the bytes only, and is dropped early, at random by how long the oldest message has been waiting;
+//! three quarters of the bytes only, and is dropped early: the more, the longer the oldest message has been waiting, and
+//! first of all from the tunnels that have most waiting, at either end of the queue, so that a greedy tunnel does not push
+//! modest ones out (T6);
 //! our own traffic pushes expired messages and then the oldest transit out before it is refused. The queue belongs to
 //! the peer and not to a connection, so it outlives a replaced connection. Requirement N8.
 
@@ -57,6 +59,82 @@ impl Entry {
     }
 }
 
+/// Tunnels are told apart by their id, in so many groups.
+const GROUPS: usize = 128;
+
+/// What waits of each group of tunnels, and what drops it is owed.
+#[derive(Default)]
+struct Flows {
+    /// Empty until there is transit.
+    groups: Vec<Flow>,
+    /// Groups that have something waiting.
+    active: usize,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Flow {
+    bytes: usize,
+    /// In thousandths of a message: spreads drops evenly without a random number per message.
+    owed: u32,
+}
+
+impl Flows {
+    /// The group of a message: the first four bytes of a cell or of a gateway message are the tunnel's id.
+    fn group(message: &I2np) -> usize {
+        let id = message.body.first_chunk().map_or(0, |id| u32::from_be_bytes(*id));
+        // Ids are random where creators are honest; the others can only join the group of their choice.
+        usize::try_from(id.wrapping_mul(0x9e37_79b1) >> 25).unwrap_or(0)
+    }
+
+    fn add(&mut self, message: &I2np, bytes: usize) {
+        if self.groups.is_empty() {
+            self.groups = vec![Flow::default(); GROUPS];
+        }
+        if let Some(flow) = self.groups.get_mut(Self::group(message)) {
+            self.active += usize::from(flow.bytes == 0);
+            flow.bytes += bytes;
+        }
+    }
+
+    fn remove(&mut self, message: &I2np, bytes: usize) {
+        if let Some(flow) = self.groups.get_mut(Self::group(message)) {
+            flow.bytes = flow.bytes.saturating_sub(bytes);
+            self.active = self.active.saturating_sub(usize::from(flow.bytes == 0));
+        }
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether this group has more than twice the average waiting.
+    fn is_greedy(&self, message: &I2np, total: usize) -> bool {
+        let flow = self.groups.get(Self::group(message));
+        flow.is_some_and(|flow| flow.bytes.saturating_mul(self.active) > total.saturating_mul(2))
+    }
+
+    /// Whether this group has its part of the room: nobody may fill it alone while others are there.
+    fn is_full(&self, message: &I2np, bytes: usize) -> bool {
+        let part = (TRANSIT_BYTES_MAX / self.active.max(1)).max(TRANSIT_BYTES_MAX / 4);
+        self.groups.get(Self::group(message)).is_some_and(|flow| flow.bytes + bytes > part)
+    }
+
+    /// Whether a message of this group is to go, when `share` thousandths of all have to: those of a group with twice the
+    /// average waiting go twice as often.
+    fn owes(&mut self, message: &I2np, total: usize, share: u32) -> bool {
+        let active = self.active.max(1);
+        let Some(flow) = self.groups.get_mut(Self::group(message)) else { return share >= 1000 };
+        let weight = flow.bytes.saturating_mul(active).saturating_mul(1000) / total.max(1);
+        let due = u64::from(share) * u64::try_from(weight).unwrap_or(u64::MAX) / 1000;
+        flow.owed += u32::try_from(due.min(1000)).unwrap_or(1000);
+        let drop = flow.owed >= 1000;
+        if drop {
+            flow.owed -= 1000;
+        }
+        drop
+    }
+}
+
 #[derive(Default)]
 struct State {
     control: VecDeque<Entry>,
@@ -66,8 +144,7 @@ struct State {
     /// The connection that may take; `None` while dialling.
     active: Option<ConnId>,
     closed: bool,
-    /// Share of transit drops owed, in thousandths: spreads them evenly without a random number per message.
-    early_drop: u32,
+    flows: Flows,
     waker: Option<Waker>,
     /// The bytes as the router's budget has them.
     memory: Account,
@@ -164,6 +241,7 @@ impl PeerSender {
         state.control = VecDeque::new();
         state.data = VecDeque::new();
         (state.bytes, state.transit_bytes) = (0, 0);
+        state.flows.clear();
         state.account();
         self.shared.metrics.dropped_closed.add(lost as u64);
         lost
@@ -196,10 +274,13 @@ impl PeerSender {
             && let Some(entry) = state.pop()
         {
             let waited = now.mono.since(entry.since);
+            let transit = entry.class == Class::Transit;
             if entry.is_expired(now) {
                 self.shared.metrics.dropped_expired.inc();
-            } else if waited > STALE || (entry.class == Class::Transit && waited > 2 * self.shared.late) {
+            } else if waited > STALE || (transit && waited > 2 * self.shared.late) {
                 self.shared.metrics.dropped_stale.inc();
+            } else if transit && waited > self.shared.late / 2 && state.is_greedy(&entry) {
+                self.shared.metrics.dropped_late.inc();
             } else {
                 taken += entry.bytes();
                 into.push(entry.message);
@@ -241,13 +322,15 @@ impl State {
             if !self.memory.budget().allows(Ask::TransitData) {
                 return Err(|m| &m.dropped_memory);
             }
-            if self.active.is_some() && self.drop_early(now.mono, shared.late) {
+            if self.active.is_some() && self.drop_early(now.mono, shared.late, &entry.message) {
                 return Err(|m| &m.dropped_late);
             }
-            if self.transit_bytes + bytes > TRANSIT_BYTES_MAX || self.bytes + bytes > BYTES_MAX {
+            let full = self.transit_bytes + bytes > TRANSIT_BYTES_MAX || self.bytes + bytes > BYTES_MAX;
+            if full || self.flows.is_full(&entry.message, bytes) {
                 return Err(|m| &m.dropped_full);
             }
             self.transit_bytes += bytes;
+            self.flows.add(&entry.message, bytes);
         } else if self.bytes + bytes > BYTES_MAX && !self.make_room(now, bytes, &shared.metrics) {
             return Err(|m| &m.dropped_full);
         }
@@ -258,22 +341,21 @@ impl State {
     }
 
     /// Whether to drop this transit message: never below half of `late`, always above it, in proportion between.
-    fn drop_early(&mut self, now: Mono, late: Duration) -> bool {
+    fn drop_early(&mut self, now: Mono, late: Duration, message: &I2np) -> bool {
         let (waiting, early) = (self.waiting(now), late / 2);
         if waiting <= early {
-            self.early_drop = 0;
             return false;
         }
         if waiting >= late {
             return true;
         }
         let share = (waiting - early).as_millis() * 1000 / (late - early).as_millis().max(1);
-        self.early_drop += u32::try_from(share).unwrap_or(1000);
-        let drop = self.early_drop >= 1000;
-        if drop {
-            self.early_drop -= 1000;
-        }
-        drop
+        self.flows.owes(message, self.transit_bytes, u32::try_from(share).unwrap_or(1000))
+    }
+
+    /// Whether its tunnel has more than twice the average waiting.
+    fn is_greedy(&self, entry: &Entry) -> bool {
+        self.flows.is_greedy(&entry.message, self.transit_bytes)
     }
 
     /// Drops expired messages, then the oldest transit, until `bytes` fit.
@@ -292,7 +374,12 @@ impl State {
             !evict
         });
         self.bytes = have;
-        self.transit_bytes = self.data.iter().filter(|e| e.class == Class::Transit).map(Entry::bytes).sum();
+        self.transit_bytes = 0;
+        self.flows.clear();
+        for entry in self.data.iter().filter(|e| e.class == Class::Transit) {
+            self.transit_bytes += entry.bytes();
+            self.flows.add(&entry.message, entry.bytes());
+        }
         have + bytes <= BYTES_MAX
     }
 
@@ -301,6 +388,7 @@ impl State {
         self.bytes -= entry.bytes();
         if entry.class == Class::Transit {
             self.transit_bytes -= entry.bytes();
+            self.flows.remove(&entry.message, entry.bytes());
         }
         Some(entry)
     }

@@ -7,6 +7,7 @@
 use super::ntcp2::replay::ReplayCache;
 use super::ntcp2::task::{Command, Own, Report, Shared, run_inbound, run_outbound};
 use super::peers::{Action, Peers};
+use super::throttle::Throttle;
 use super::{Class, ConnId, FromPeer, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
 use crate::base::watch;
 use crate::base::{
@@ -121,6 +122,7 @@ where
     }
     let (requests_tx, requests) = Queue::bounded("transport_requests", REQUESTS_MAX);
     let (reports_tx, reports) = Queue::bounded("transport_reports", REPORTS_MAX);
+    let rate = config.rate;
     let config = Arc::new(config);
     let peers = Peers::new(config.clone(), keys.router(), metrics.clone(), &mut rng);
     let shared = Arc::new(Shared {
@@ -133,6 +135,8 @@ where
         to_plane,
         reports: reports_tx,
         metrics,
+        rate_in: Throttle::new(rate),
+        rate_out: Throttle::new(rate),
         token: tasks.token().child_token(),
     });
     let commands = map(&mut rng);

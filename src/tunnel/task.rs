@@ -40,8 +40,8 @@ impl PoolSink for QueueSender<Vec<I2np>> {
 
 /// Where the plane's messages go that are neither for a connected peer nor for a pool's owner. Never waits.
 pub trait Outlets: Send {
-    /// A message for control. False if it found no room.
-    fn control(&mut self, from: Option<RouterHash>, via: Via, message: I2np) -> bool;
+    /// A message for control; `own` ones answer something of ours. False if it found no room.
+    fn control(&mut self, now: Now, from: Option<RouterHash>, via: Via, own: bool, message: I2np) -> bool;
     /// A tunnel could not be installed.
     fn refused(&mut self, key: TunnelKey, reason: InstallError);
     /// Messages for a router without a link: dial it, or join the dial under way. Answers how many found no room.
@@ -179,9 +179,9 @@ impl<O: Outlets> Hands<O> {
                     metrics.up_dropped_ownerless.add(count);
                 }
             }
-            Action::Control { from, via, message } => {
+            Action::Control { from, via, own, message } => {
                 metrics.control_sent.inc();
-                if !self.outlets.control(from, via, message) {
+                if !self.outlets.control(now, from, via, own, message) {
                     metrics.control_dropped.inc();
                 }
             }

@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 31, "{live}");
+    assert_eq!(live.lines().count(), 41, "{live}");
     let mut explicit = configured(&live);
     // In the live network the command itself puts this one there, see `run`.
     assert_eq!(explicit.subscriptions.urls, [SUBSCRIPTION_DEFAULT]);

@@ -124,7 +124,7 @@ impl Engine {
             tags: Tags::new(&mut rng, TAGS_MAX),
             searches: search::Searches::new(&mut rng),
             publisher: publish::Publisher::default(),
-            server: serve::Server::new(&mut rng),
+            server: serve::Server::new(&mut rng, config.lookups_per_second),
             unasked: Bucket::new(UNASKED_PER_SECOND, UNASKED_BURST),
             timers: TimerQueue::new(),
             actions: VecDeque::new(),

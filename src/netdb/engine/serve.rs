@@ -56,10 +56,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    /// For so many lookups a second and half as many stores.
+    pub(super) fn new(rng: &mut Rng, lookups: u64) -> Self {
+        let stores = lookups.div_ceil(2);
         Self {
-            lookups: Bucket::new(1_000, 4_000),
-            stores: Bucket::new(500, 2_000),
+            lookups: Bucket::new(lookups, lookups.saturating_mul(4)),
+            stores: Bucket::new(stores, stores.saturating_mul(4)),
             per_path: PerKey::new(rng, LOOKUPS_PER_PATH, WINDOW, KEYS_MAX),
             per_peer: PerKey::new(rng, LOOKUPS_PER_PEER, WINDOW, KEYS_MAX),
             stores_per_peer: PerKey::new(rng, STORES_PER_PEER, WINDOW, KEYS_MAX),

@@ -26,6 +26,8 @@ pub struct Config {
     pub routers_max: usize,
     /// Most lease sets kept as floodfill; their bytes are bounded by 1 KiB times this.
     pub lease_sets_max: usize,
+    /// Lookups of others served in a second, and half as many stores; bursts of four times as many.
+    pub lookups_per_second: u64,
     /// Time between the first own RouterInfo and its first publication.
     pub publish_delay: Duration,
 }
@@ -41,6 +43,7 @@ impl Config {
             min_floodfill_version: RouterVersion(0, 9, 59),
             routers_max: 6_000,
             lease_sets_max: 4_000,
+            lookups_per_second: 1_000,
             publish_delay: Duration::from_secs(10),
         }
     }

@@ -49,6 +49,8 @@ pub(super) struct Link<'a, T> {
     taken: Vec<I2np>,
     /// The buffers as the router's budget has them.
     memory: (Account, Account),
+    /// Until when the limit on all links keeps this one from writing, and from reading.
+    held: (Option<Mono>, Option<Mono>),
 }
 
 /// What one poll of the socket and the queue brought.
@@ -89,6 +91,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
             last_write: now,
             taken: Vec::new(),
             memory: (budget.account(Part::TransportIn), budget.account(Part::TransportOut)),
+            held: (None, None),
         }
     }
 
@@ -111,8 +114,10 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
                 self.flush().await;
                 return end;
             }
+            self.hold();
             self.refill(&sender);
             self.account();
+            let (may_write, may_read) = (self.may_write(), self.may_read());
             let deadline = self.deadline();
             if deadline < armed {
                 armed = deadline;
@@ -144,10 +149,9 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
                     slot.send(T::from(FromPeer { peer: self.peer, messages }));
                 }
                 io = poll_fn(|cx| Self::poll_io(
-                    (&mut *self.stream, self.session.is_open().then_some(&sender), self.conn),
+                    (&mut *self.stream, may_write.then_some(&sender), self.conn),
                     self.out.get(self.written..).unwrap_or_default(),
-                    // A batch that waits for the plane stops reading: TCP pushes back on this peer alone.
-                    (!self.session.has_messages()).then(|| self.buf.get_mut(self.filled..).unwrap_or_default()),
+                    may_read.then(|| self.buf.get_mut(self.filled..).unwrap_or_default()),
                     cx,
                 )) => if !self.on_io(io) {
                     return CloseReason::Lost;
@@ -198,6 +202,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
             None => {}
             Some(Ok(n)) if n > 0 => {
                 self.shared.metrics.bytes_in.add(n as u64);
+                self.shared.rate_in.spend(n);
                 self.last_read = now.mono;
                 self.filled += n;
                 self.open();
@@ -225,13 +230,32 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
         }
     }
 
+    /// Asks the limit on all links whether this one may write and read now.
+    fn hold(&mut self) {
+        if self.shared.config.rate.is_none() {
+            return;
+        }
+        let now = self.now().mono;
+        self.held = (self.shared.rate_out.wait_until(now), self.shared.rate_in.wait_until(now));
+    }
+
+    fn may_write(&self) -> bool {
+        self.session.is_open() && self.held.0.is_none()
+    }
+
+    /// A batch that waits for the plane stops reading: TCP pushes back on this peer alone.
+    fn may_read(&self) -> bool {
+        !self.session.has_messages() && self.held.1.is_none()
+    }
+
     /// Seals what waits in the queue, once everything sealed before is written.
     fn refill(&mut self, sender: &PeerSender) {
-        if !self.out.is_empty() || !self.session.is_open() {
+        if !self.out.is_empty() || !self.may_write() {
             return;
         }
         let now = self.now();
-        sender.take(now, self.conn, WRITE_BYTES, &mut self.taken);
+        let piece = self.shared.rate_out.piece(WRITE_BYTES);
+        sender.take(now, self.conn, piece, &mut self.taken);
         if self.taken.is_empty() {
             return;
         }
@@ -239,6 +263,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
         let dropped = self.session.write(now, &mut self.taken, &mut self.out);
         self.shared.metrics.messages_out.add((count - dropped) as u64);
         self.shared.metrics.dropped_oversize.add(dropped as u64);
+        self.shared.rate_out.spend(self.out.len());
         self.last_write = now.mono;
     }
 
@@ -259,7 +284,8 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
         let session = self.session.poll_timeout().unwrap_or(Mono::NEVER);
         let stall = if self.out.is_empty() { Mono::NEVER } else { self.last_write.after(STALL) };
         let shrink = if self.is_grown() { self.last_read.after(QUIET) } else { Mono::NEVER };
-        session.min(stall).min(shrink)
+        let held = [self.held.0, self.held.1].into_iter().flatten().min().unwrap_or(Mono::NEVER);
+        session.min(stall).min(shrink).min(held)
     }
 
     fn is_grown(&self) -> bool {

@@ -2,6 +2,7 @@
 //! The task of one connection, up to its data phase: dialling, the handshake, and the manager's word.
 
 use super::super::peers::{Arrival, End};
+use super::super::throttle::Throttle;
 use super::super::{
     CloseReason, ConnId, DialError, Direction, Failure, FromPeer, PeerSender, TransportConfig,
     TransportMetrics,
@@ -53,6 +54,8 @@ pub(crate) struct Shared<T> {
     pub(crate) to_plane: QueueSender<T>,
     pub(crate) reports: QueueSender<Report>,
     pub(crate) metrics: Arc<TransportMetrics>,
+    pub(crate) rate_in: Throttle,
+    pub(crate) rate_out: Throttle,
     pub(crate) token: CancellationToken,
 }
 

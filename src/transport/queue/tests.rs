@@ -184,3 +184,69 @@ fn z3_transit_goes_first_when_memory_is_short_and_our_own_stays() {
     drop(sender);
     assert_eq!(budget.used(), 0);
 }
+
+/// A message of this tunnel.
+fn cell(tunnel: u32, id: u32) -> I2np {
+    let mut cell = message(id, 1_028);
+    cell.body[..4].copy_from_slice(&tunnel.to_be_bytes());
+    cell
+}
+
+#[test]
+fn t6_a_greedy_tunnel_does_not_push_fifty_modest_ones_out_of_a_peers_queue() {
+    let (sender, metrics) = sender();
+    let mut rng = crate::base::Rng::from_seed(6);
+    let tunnels: Vec<u32> = (0..51).map(|_| rng.nonzero_u32()).collect();
+    let (mut offered, mut kept, mut hog_sent) = (0, 0, 0);
+    // For ten seconds: the peer takes 1,000 cells a second, the hog offers 5,000, each of the others 10.
+    for ms in 0..10_000u64 {
+        let at = after_ms(ms);
+        for _ in 0..5 {
+            sender.push(at, vec![cell(tunnels[0], 0)], Class::Transit);
+        }
+        for (n, tunnel) in tunnels.iter().enumerate().skip(1) {
+            if (ms + n as u64 * 37) % 100 == 0 {
+                offered += 1;
+                sender.push(at, vec![cell(*tunnel, 1)], Class::Transit);
+            }
+        }
+        let mut out = Vec::new();
+        sender.take(at, CONN, 1, &mut out);
+        kept += out.iter().filter(|m| m.id.0 == 1).count();
+        hog_sent += out.iter().filter(|m| m.id.0 == 0).count();
+    }
+    assert!(kept * 100 >= offered * 90, "the modest kept {kept} of {offered}");
+    assert!(hog_sent >= 3_500, "the hog has what is left: {hog_sent}");
+    assert_eq!(metrics.dropped_stale.get(), 0);
+    assert!(sender.waiting(after_ms(10_000)) <= Duration::from_millis(260), "and the queue stays short");
+}
+
+#[test]
+fn t6_what_waits_of_each_tunnel_is_counted_out_as_it_was_counted_in() {
+    let (sender, _) = sender();
+    for n in 0..400 {
+        sender.push(now(), vec![cell(n * 77, n)], Class::Transit);
+    }
+    sender.push(now(), messages(1000..1900, 1000), Class::Own); // pushes some transit out
+    assert!(sender.shared.metrics.dropped_full.get() > 0);
+    take(&sender, now(), usize::MAX);
+    let state = sender.shared.lock();
+    assert_eq!((state.flows.active, state.transit_bytes, state.bytes), (0, 0, 0));
+    assert!(state.flows.groups.iter().all(|f| f.bytes == 0));
+}
+
+#[test]
+fn t6_a_tunnel_alone_may_fill_the_room_and_among_others_a_part_of_it() {
+    let room = TRANSIT_BYTES_MAX / (1_028 + OVERHEAD);
+    let (alone, _) = sender();
+    let pushed = |sender: &PeerSender, tunnel, n: usize| {
+        n - sender.push(now(), vec![cell(tunnel, 0); n], Class::Transit)
+    };
+    assert_eq!(pushed(&alone, 1, room + 1), room);
+    let (shared, metrics) = sender();
+    for other in 2..10 {
+        assert_eq!(pushed(&shared, other * 7_919, 1), 1);
+    }
+    assert_eq!(pushed(&shared, 1, room), room / 4, "a quarter at least is everybody's");
+    assert_eq!(metrics.dropped_full.get(), (room - room / 4) as u64);
+}

@@ -28,6 +28,8 @@ pub struct AdmissionLimits {
     pub requests_per_second: u32,
     /// Requests that may come at once.
     pub requests_burst: u32,
+    /// Garlic messages of strangers that the router opens per second, over a longer time; twice as many at once.
+    pub garlic_per_second: u32,
     /// Refuse a participant whose next hop is its previous hop. Honest creators never build so, but some versions
     /// do in very small networks.
     pub refuse_turn_back: bool,
@@ -43,6 +45,7 @@ impl Default for AdmissionLimits {
             accepts_per_peer: (4, 22),
             requests_per_second: 200,
             requests_burst: 500,
+            garlic_per_second: 500,
             refuse_turn_back: true,
             budget: Budget::default(),
         }
@@ -99,16 +102,60 @@ impl Window {
     }
 }
 
+/// What stands before the queue of strangers' requests: nobody may fill it alone.
+///
+/// The plane asks here, so that a flood costs a look-up and no place in the queue. Nothing passes that the builder would
+/// drop unseen, and whoever stays below its limits is never refused.
+#[derive(Debug)]
+pub struct Gate {
+    requests: Window,
+    requests_max: usize,
+    garlic: Window,
+    garlic_max: usize,
+}
+
+/// Window in which garlic messages of one peer are counted.
+const GARLIC_WINDOW_US: u64 = 10_000_000;
+
+impl Gate {
+    /// For these limits.
+    pub fn new(limits: &AdmissionLimits, rng: &mut Rng) -> Self {
+        Self {
+            requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
+            requests_max: limits.requests_per_peer.1,
+            garlic: Window::new(crate::base::map(rng), GARLIC_WINDOW_US),
+            // A quarter of what is opened in all.
+            garlic_max: usize::try_from(limits.garlic_per_second).unwrap_or(usize::MAX).saturating_mul(10)
+                / 4,
+        }
+    }
+
+    /// Whether a build request that this router sent may have a place.
+    pub fn request(&mut self, now: Mono, from: &RouterHash) -> bool {
+        self.requests.take(now, from, self.requests_max)
+    }
+
+    /// The same for a garlic message to the router.
+    pub fn garlic(&mut self, now: Mono, from: &RouterHash) -> bool {
+        self.garlic.take(now, from, self.garlic_max)
+    }
+}
+
 /// Tokens that refill with time.
 #[derive(Debug)]
-struct TokenBucket {
+pub(super) struct TokenBucket {
     micro_tokens: u64,
     at: Mono,
 }
 
 impl TokenBucket {
+    /// A full one.
+    pub(super) fn full(burst: u32) -> Self {
+        Self { micro_tokens: u64::from(burst).saturating_mul(1_000_000), at: Mono(0) }
+    }
+
     /// Takes one token.
-    fn take(&mut self, now: Mono, per_second: u32, burst: u32) -> bool {
+    pub(super) fn take(&mut self, now: Mono, per_second: u32, burst: u32) -> bool {
         let elapsed_us = now.0.saturating_sub(self.at.0);
         self.at = now;
         let cap = u64::from(burst).saturating_mul(1_000_000);
@@ -149,13 +196,12 @@ pub(super) struct Admission {
 impl Admission {
     /// Starts with full buckets.
     pub(super) fn new(limits: AdmissionLimits, rng: &mut Rng) -> Self {
-        let full = u64::from(limits.requests_burst).saturating_mul(1_000_000);
         Self {
             open: true,
             load_percent: 0,
             requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
             accepts: Window::new(crate::base::map(rng), ACCEPT_WINDOW_US),
-            router: TokenBucket { micro_tokens: full, at: Mono(0) },
+            router: TokenBucket::full(limits.requests_burst),
             limits,
         }
     }

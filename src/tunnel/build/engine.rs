@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::admission::Admission;
 use super::creator::Direction;
@@ -16,7 +17,7 @@ use super::metrics::BuildMetrics;
 use super::own::OwnBuild;
 use super::pool::{Pool, PoolReport};
 use super::probe::Probe;
-use super::router_garlic::{Opened, Purpose, RouterGarlic};
+use super::router_garlic::{Opened, Purpose, Refused, RouterGarlic};
 use super::transit::Transit;
 use crate::base::{Map, Mono, Now, Rng, Set, TimerQueue, map, set};
 use crate::netdb::PeerView;
@@ -25,12 +26,17 @@ use crate::tunnel::{PoolConfig, PoolId, PoolState, TunnelKey};
 use crate::wire::build_record::RecordSize;
 use crate::wire::{I2np, I2npKind, MessageId, RouterHash, TunnelId};
 
+/// Time between two builds while nobody out there answers (K9).
+const CUT_OFF_PAUSE: Duration = Duration::from_secs(10);
+
 /// What the builder waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Pool(PoolId),
     Build(MessageId),
     Probe([u8; 8]),
+    /// A build is due although we are cut off.
+    CutOff,
 }
 
 /// Builds tunnels, keeps pools, answers the build requests of others.
@@ -55,6 +61,8 @@ pub struct Builder {
     pub(super) avoid: Set<RouterHash>,
     pub(super) avoid_until: VecDeque<(Mono, RouterHash)>,
     pub(super) bootstrap: Option<(TunnelId, Mono)>,
+    /// While we are cut off: when the next build may start.
+    cut_off: Option<Mono>,
     pub(super) actions: VecDeque<Action>,
     pub(super) metrics: Arc<BuildMetrics>,
 }
@@ -66,7 +74,7 @@ impl Builder {
         let responder = Responder::new(keys.clone(), admission, rng.fork("responder"));
         Self {
             transit: Transit::new(&keys, responder, rng.fork("transit")),
-            garlic: RouterGarlic::new(keys.clone(), &mut rng),
+            garlic: RouterGarlic::new(keys.clone(), config.admission.garlic_per_second, &mut rng),
             pools: BTreeMap::new(),
             builds: map(&mut rng),
             flights: 0,
@@ -75,6 +83,7 @@ impl Builder {
             dirty: BTreeSet::new(),
             queued: BTreeSet::new(),
             bootstrap: None,
+            cut_off: None,
             avoid: set(&mut rng),
             avoid_until: VecDeque::new(),
             actions: VecDeque::new(),
@@ -137,6 +146,13 @@ impl Builder {
             }
             Input::Transit(open) => self.transit.responder.admission.set_open(open),
             Input::Load(percent) => self.transit.responder.admission.set_load(percent),
+            Input::CutOff(yes) => self.set_cut_off(now, yes),
+            Input::Renew => {
+                for (id, pool) in &mut self.pools {
+                    pool.renew(now.mono);
+                    self.dirty.insert(*id);
+                }
+            }
         }
         self.pump(now, view);
     }
@@ -150,6 +166,7 @@ impl Builder {
                 }
                 Timer::Build(id) => self.build_timed_out(now, id),
                 Timer::Probe(tag) => self.probe_failed(now, tag),
+                Timer::CutOff => self.dirty.extend(self.pools.keys()),
             }
         }
         if self.transit.next_deadline().is_some_and(|at| at <= now.mono) {
@@ -272,7 +289,10 @@ impl Builder {
         let Opened { tag, messages } = match self.garlic.open(now, &message.body, !direct) {
             Ok(opened) => opened,
             Err(why) => {
-                self.metrics.garlic_dropped.inc();
+                match why {
+                    Refused::Rate => self.metrics.garlic_dropped_rate.inc(),
+                    _ => self.metrics.garlic_dropped.inc(),
+                }
                 tracing::debug!(?why, ?from, "garlic for the router dropped");
                 return;
             }
@@ -364,11 +384,35 @@ impl Builder {
                     self.queued.insert(id);
                     break;
                 }
+                if !self.may_build(now.mono) {
+                    return;
+                }
                 if !self.start_build(now, view, id, direction) {
                     break;
                 }
             }
         }
+    }
+
+    /// While nobody answers, builds are rare: they could only be lost, but the first that is not says that all is well.
+    fn set_cut_off(&mut self, now: Now, yes: bool) {
+        self.cut_off = yes.then_some(now.mono);
+        if !yes {
+            self.timers.cancel(&Timer::CutOff);
+            self.dirty.extend(self.pools.keys());
+        }
+    }
+
+    fn may_build(&mut self, now: Mono) -> bool {
+        let Some(next) = &mut self.cut_off else { return true };
+        let due = *next <= now;
+        if due {
+            *next = now.after(CUT_OFF_PAUSE);
+        } else {
+            self.metrics.builds_held_back.inc();
+        }
+        self.timers.set(Timer::CutOff, *next);
+        due
     }
 
     /// Tells owners what changed and sets the pool's timer.

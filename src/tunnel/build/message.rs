@@ -151,6 +151,10 @@ pub enum Input {
     Transit(bool),
     /// Share of the bandwidth for others that is in use, in percent.
     Load(u8),
+    /// Nobody out there answers, so one build in ten seconds is enough; or somebody does again.
+    CutOff(bool),
+    /// Replace all tunnels soon, and test them now: the machine may have slept.
+    Renew,
 }
 
 /// What the builder tells.

@@ -20,6 +20,8 @@ crate::metrics! {
         builds_tampered: Counter,
         /// Own builds that could not start for lack of routers.
         builds_no_hops: Counter,
+        /// Own builds that were put off because nobody answers.
+        builds_held_back: Counter,
         /// Replies that came after their time.
         replies_late: Counter,
         /// Replies that belong to no build of ours.
@@ -64,6 +66,8 @@ crate::metrics! {
         garlic_opened: Counter,
         /// Garlic messages to the router that were dropped.
         garlic_dropped: Counter,
+        /// Garlic messages to the router that were dropped unopened: too many in all.
+        garlic_dropped_rate: Counter,
         /// Messages of a kind that has no business here.
         messages_dropped_kind: Counter,
         /// Pools refused because there were too many.

@@ -30,7 +30,7 @@ mod router_garlic;
 pub mod select;
 mod transit;
 
-pub use admission::AdmissionLimits;
+pub use admission::{AdmissionLimits, Gate};
 pub use creator::Direction;
 pub use engine::Builder;
 pub use message::{Action, BuilderConfig, Input, Limits, RouterKeys};

@@ -157,6 +157,7 @@ impl Builder {
         let request = self.make_request(now, Direction::Outbound, hops, end, reply)?;
         let expires = now.mono.after(Duration::from_millis(self.config.limits.build_timeout_ms));
         let late = expires.after(Duration::from_millis(self.config.limits.late_ms));
+        self.plane(PlaneInput::ExpectReply { id: reply, expires: late });
         let tag = request.garlic.map(|garlic| {
             self.garlic.expect(now.mono, garlic.tag, garlic.key, Purpose::BuildReply(reply), late);
             self.plane(PlaneInput::RegisterTag { tag: garlic.tag, expires: late });
@@ -197,6 +198,9 @@ impl Builder {
                 return Err(why);
             }
         };
+        let expires = now.mono.after(Duration::from_millis(self.config.limits.build_timeout_ms));
+        let expires = expires.after(Duration::from_millis(self.config.limits.late_ms));
+        self.plane(PlaneInput::ExpectReply { id: reply, expires });
         let build =
             message(&mut self.rng, now, RecordSize::Short.request_kind(), request.records.into_body());
         let (direct, via) = match way {

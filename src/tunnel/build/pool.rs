@@ -465,6 +465,14 @@ impl Pool {
         !ins.is_empty() && !outs.is_empty() && ins.iter().chain(outs).any(|t| !t.hops.is_empty())
     }
 
+    /// Every tunnel gets a successor soon, and is tested now.
+    pub(super) fn renew(&mut self, now: Mono) {
+        for tunnel in self.inbound.tunnels.iter_mut().chain(&mut self.outbound.tunnels) {
+            tunnel.replace_at = tunnel.replace_at.min(now);
+        }
+        self.suspect(now);
+    }
+
     /// Tests soon: something points to a broken tunnel. True if the next round was moved.
     pub(super) fn suspect(&mut self, now: Mono) -> bool {
         let earliest = self.tested_at.after(Duration::from_millis(SUSPECT_MS)).max(now);

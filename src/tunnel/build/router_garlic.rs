@@ -2,7 +2,8 @@
 //! One-shot garlic of the router itself: opening what is addressed to us, sealing what we send to other routers.
 //!
 //! What comes is either a reply under a tag that we gave out (build replies, tunnel tests), each good for one message,
-//! or a Noise N message to our static key. Cheap checks come first: length, a known ephemeral key, the key's high bit.
+//! or a Noise N message to our static key. Cheap checks come first: length, the key's high bit, the budget of
+//! all strangers, a known ephemeral key.
 //! Only LOCAL cloves count. At most [`TAGS_MAX`] tags are kept, the oldest goes first; ephemeral keys are remembered
 //! for five to ten minutes. Spec: ECIES for routers; proposal 156.
 
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::RouterKeys;
+use super::admission::TokenBucket;
 use super::replay::Replay;
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::crypto::{Secret32, X25519Public, noise_n, tagged};
@@ -47,6 +49,8 @@ pub(super) enum Refused {
     UnknownTag,
     /// The ephemeral key is no key.
     Ephemeral,
+    /// Too many in all.
+    Rate,
     /// The ephemeral key was seen before.
     Replay,
     /// It does not open.
@@ -75,6 +79,8 @@ pub(super) struct RouterGarlic {
     tags: Map<[u8; 8], TagEntry>,
     order: VecDeque<(Mono, [u8; 8])>,
     seen: Replay,
+    budget: TokenBucket,
+    per_second: u32,
 }
 
 impl fmt::Debug for RouterGarlic {
@@ -84,9 +90,17 @@ impl fmt::Debug for RouterGarlic {
 }
 
 impl RouterGarlic {
-    pub(super) fn new(keys: RouterKeys, rng: &mut Rng) -> Self {
+    /// Opens at most `per_second` messages of strangers a second, twice as many at once.
+    pub(super) fn new(keys: RouterKeys, per_second: u32, rng: &mut Rng) -> Self {
         let seen = Replay::new(rng, REPLAY_TURN_US, REPLAY_MAX);
-        Self { keys, tags: map(rng), order: VecDeque::new(), seen }
+        Self {
+            keys,
+            tags: map(rng),
+            order: VecDeque::new(),
+            seen,
+            budget: TokenBucket::full(per_second.saturating_mul(2)),
+            per_second,
+        }
     }
 
     /// Expects one message under this tag until `expires`. Later calls must not expire earlier by more than they
@@ -136,6 +150,10 @@ impl RouterGarlic {
         }
         if X25519Public::from_wire(ephemeral).is_none() {
             return Err(Refused::Ephemeral);
+        }
+        // What follows costs public-key work, and fills the memory of keys.
+        if !self.budget.take(now.mono, self.per_second, self.per_second.saturating_mul(2)) {
+            return Err(Refused::Rate);
         }
         if !self.seen.insert(now.mono, ephemeral) {
             return Err(Refused::Replay);

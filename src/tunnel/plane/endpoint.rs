@@ -88,22 +88,23 @@ impl Plane {
 
     fn up(&mut self, owner: PoolId, message: I2np) {
         let control = match message.kind {
-            I2npKind::TUNNEL_DATA
-            | I2npKind::TUNNEL_GATEWAY
-            | I2npKind::DATABASE_LOOKUP
-            | I2npKind::TUNNEL_BUILD
-            | I2npKind::TUNNEL_BUILD_REPLY
-            | I2npKind::VARIABLE_TUNNEL_BUILD
-            | I2npKind::SHORT_TUNNEL_BUILD => return self.metrics.inbound_dropped_kind.inc(),
-            I2npKind::VARIABLE_TUNNEL_BUILD_REPLY | I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY => true,
+            I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY => self.is_reply(&message),
             I2npKind::GARLIC => {
                 garlic_tag(&message.body).is_some_and(|tag| self.tags.take(self.now.mono, &tag))
             }
-            _ => false,
+            I2npKind::DATABASE_STORE | I2npKind::DATABASE_SEARCH_REPLY | I2npKind::DELIVERY_STATUS => {
+                owner.is_exploratory()
+            }
+            I2npKind::DATA => false,
+            // The rest is for routers: whoever sends it down a tunnel wants to find out whose it is.
+            _ => return self.metrics.inbound_dropped_kind.inc(),
         };
-        if control || owner.is_exploratory() {
+        if control {
             self.metrics.inbound_control.inc();
-            self.outbox.push(Action::Control { from: None, via: Via::Tunnel(owner), message });
+            self.outbox.push(Action::Control { from: None, via: Via::Tunnel(owner), own: true, message });
+        } else if owner.is_exploratory() || message.kind == I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY {
+            // An answer that nobody waits for.
+            self.metrics.inbound_dropped_unasked.inc();
         } else {
             self.metrics.inbound_up.inc();
             self.outbox.up(owner, message);

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dedup::Filter;
 use super::gateway::{Parcel, pack};
@@ -15,6 +16,7 @@ use super::join::{JoinLimits, Joiner};
 use super::message::{Action, Input, InstallError, Via};
 use super::metrics::PlaneMetrics;
 use super::outbox::Outbox;
+use super::policer::Policer;
 use super::table::{Role, SlotKey, Table, Tunnel};
 use super::tags::Tags;
 use crate::base::{Account, Budget, Mono, Now, Part, Rng};
@@ -25,6 +27,8 @@ use crate::wire::{I2np, I2npKind, MessageId, Reader, RouterHash, TunnelId};
 
 /// How long what we send may be on its way. Short headers cut it to whole seconds.
 const SEND_LIFE_MS: u64 = 10_000;
+/// How often the load is looked at while there is any.
+const LOAD_EVERY: Duration = Duration::from_secs(5);
 /// How often a message may pass through us without reaching another router.
 const LOOPS_MAX: u8 = 32;
 /// Messages that wait at one gateway within a turn. What a socket read can bring is far below.
@@ -47,6 +51,8 @@ pub struct PlaneConfig {
     pub join: JoinLimits,
     /// Most registered garlic tags. Default 4,096; the oldest goes first.
     pub tags_max: usize,
+    /// Most bytes of cells that all transit tunnels together take in a second. Default `None`: no limit.
+    pub transit_rate: Option<u32>,
 }
 
 impl Default for PlaneConfig {
@@ -58,6 +64,7 @@ impl Default for PlaneConfig {
             filter_bytes_max: 64 << 20,
             join: JoinLimits::default(),
             tags_max: 4096,
+            transit_rate: None,
         }
     }
 }
@@ -88,9 +95,14 @@ pub struct Plane {
     pub(super) table: Table,
     pub(super) joiner: Joiner,
     pub(super) tags: Tags,
+    /// Ids of the answers to our builds.
+    replies: Tags,
     pub(super) metrics: Arc<PlaneMetrics>,
     pub(super) outbox: Outbox,
     filter: Filter,
+    policer: Policer,
+    /// When the load is looked at again.
+    load_at: Mono,
     cells: Vec<Waiting>,
     /// Gateways with parcels.
     gateways: Vec<SlotKey>,
@@ -109,9 +121,12 @@ impl Plane {
             table: Table::new(&mut rng, config.transit_max, config.own_max),
             joiner: Joiner::new(config.join),
             tags: Tags::new(&mut rng, config.tags_max),
+            replies: Tags::new(&mut rng, config.tags_max),
             metrics: Arc::default(),
             outbox: Outbox::new(&mut rng),
             filter: Filter::new(&mut rng, config.filter_bytes_max),
+            policer: Policer::new(config.transit_rate),
+            load_at: Mono::NEVER,
             cells: Vec::new(),
             gateways: Vec::new(),
             looped: VecDeque::new(),
@@ -162,6 +177,11 @@ impl Plane {
                 }
             }
             Input::DropTag(tag) => self.tags.forget(&tag),
+            Input::ExpectReply { id, expires } => {
+                if self.replies.register(now.mono, reply_key(id), expires) {
+                    self.metrics.tags_dropped_full.inc();
+                }
+            }
         }
     }
 
@@ -175,7 +195,8 @@ impl Plane {
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        [self.table.next_expiry(), self.joiner.next_deadline()].into_iter().flatten().min()
+        let load = (self.load_at != Mono::NEVER).then_some(self.load_at);
+        [self.table.next_expiry(), self.joiner.next_deadline(), load].into_iter().flatten().min()
     }
 
     /// Ends tunnels and partial messages whose time is over.
@@ -187,6 +208,12 @@ impl Plane {
             self.metrics.tunnels_expired.inc();
         }
         self.tags.expire(now.mono);
+        self.replies.expire(now.mono);
+        if self.load_at <= now.mono {
+            let load = self.policer.load_percent(now.mono);
+            self.metrics.transit_load_percent.set(load.into());
+            self.load_at = if load > 0 { now.mono.after(LOAD_EVERY) } else { Mono::NEVER };
+        }
         self.account();
     }
 
@@ -267,6 +294,9 @@ impl Plane {
     }
 
     fn turn(&mut self) {
+        if self.config.transit_rate.is_some() && self.load_at == Mono::NEVER {
+            self.load_at = self.now.mono.after(LOAD_EVERY);
+        }
         while self.has_work() {
             for looped in std::mem::take(&mut self.looped) {
                 self.arrive(looped.from, looped.loops, looped.message);
@@ -286,9 +316,17 @@ impl Plane {
             _ if message.is_out_of_time(self.now.wall_ms) => self.metrics.direct_dropped_late.inc(),
             _ => {
                 self.metrics.direct_control.inc();
-                self.outbox.push(Action::Control { from, via: Via::Direct, message });
+                let own = from == Some(self.me) || self.is_reply(&message);
+                self.outbox.push(Action::Control { from, via: Via::Direct, own, message });
             }
         }
+    }
+
+    /// Whether the message answers a build of ours.
+    pub(super) fn is_reply(&mut self, message: &I2np) -> bool {
+        let kind =
+            matches!(message.kind, I2npKind::SHORT_TUNNEL_BUILD | I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY);
+        kind && self.replies.take(self.now.mono, &reply_key(message.id))
     }
 
     fn arrive_cell(&mut self, from: Option<RouterHash>, loops: u8, message: I2np) {
@@ -312,6 +350,9 @@ impl Plane {
         }
         if !tunnel.bucket.as_mut().is_none_or(|b| b.take(self.now.mono, BODY_LEN)) {
             return metrics.cells_dropped_rate.inc();
+        }
+        if tunnel.transit && !self.policer.take(self.now.mono, &mut tunnel.share, BODY_LEN) {
+            return metrics.cells_dropped_bandwidth.inc();
         }
         if self.filter.seen(self.now.mono, cell) {
             return metrics.cells_dropped_duplicate.inc();
@@ -342,6 +383,9 @@ impl Plane {
                 let fits = tunnel.parcels.len() < PARCELS_MAX;
                 if !(fits && tunnel.bucket.as_mut().is_none_or(|b| b.take(self.now.mono, bytes.len()))) {
                     return self.metrics.gateway_dropped_rate.inc();
+                }
+                if !self.policer.take(self.now.mono, &mut tunnel.share, bytes.len()) {
+                    return self.metrics.gateway_dropped_bandwidth.inc();
                 }
                 let Some(parcel) = Parcel::of_bytes(Delivery::Local, bytes, GATEWAY_HEAD, loops) else {
                     return self.metrics.gateway_dropped_malformed.inc();
@@ -518,6 +562,11 @@ impl Plane {
         let expiration_ms = self.now.wall_ms.saturating_add(SEND_LIFE_MS);
         Some(I2np { kind: I2npKind::TUNNEL_GATEWAY, id, expiration_ms, body })
     }
+}
+
+/// An id in the table of expected replies.
+fn reply_key(id: MessageId) -> [u8; 8] {
+    u64::from(id.0).to_be_bytes()
 }
 
 /// Tunnel id and length in front of the message in a TunnelGateway body.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::base::Mono;
 use crate::tunnel::types::{Class, Delivery, Install, PoolId, TunnelKey};
-use crate::wire::{I2np, RouterHash, TunnelId};
+use crate::wire::{I2np, MessageId, RouterHash, TunnelId};
 
 /// What the plane is told.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ pub enum Input {
     },
     /// Forgets a tag.
     DropTag([u8; 8]),
+    /// A build message with this id is the answer to a build of ours, and no request. Used up by the first.
+    ExpectReply {
+        /// The id that the last hop gives it.
+        id: MessageId,
+        /// When it is forgotten.
+        expires: Mono,
+    },
 }
 
 /// How a message for control reached us.
@@ -75,14 +82,16 @@ pub enum Action {
         /// In order.
         messages: Vec<I2np>,
     },
-    /// A message for control: all that reaches the router itself, what comes out of exploratory tunnels, and from
-    /// any tunnel of ours build replies and garlic with a registered tag.
+    /// A message for control: all that reaches the router itself, database messages out of exploratory tunnels, and from
+    /// any tunnel of ours expected build replies and garlic with a registered tag.
     Control {
         /// The peer that sent it to us (ourselves, for [`Input::Send`] to ourselves); `None` if it came through a
         /// tunnel.
         from: Option<RouterHash>,
         /// The way it came.
         via: Via,
+        /// It answers something of ours, or came through a tunnel of ours: strangers' requests must not delay it.
+        own: bool,
         /// The message.
         message: I2np,
     },

@@ -26,6 +26,8 @@ crate::metrics! {
         cells_dropped_late: Counter,
         /// Cells over their tunnel's rate.
         cells_dropped_rate: Counter,
+        /// Cells of transit over the bandwidth for all transit, or over their tunnel's share of it.
+        cells_dropped_bandwidth: Counter,
 
         /// TunnelGateway messages that reached us, loops through ourselves included.
         gateway_received: Counter,
@@ -43,6 +45,8 @@ crate::metrics! {
         gateway_dropped_late: Counter,
         /// Over the tunnel's rate, or too many in one turn.
         gateway_dropped_rate: Counter,
+        /// Over the bandwidth for all transit, or over the tunnel's share of it.
+        gateway_dropped_bandwidth: Counter,
 
         /// Messages given to an outbound tunnel of ours.
         out_received: Counter,
@@ -101,6 +105,8 @@ crate::metrics! {
         inbound_dropped_delivery: Counter,
         /// Messages in our tunnels of kinds that do not belong there.
         inbound_dropped_kind: Counter,
+        /// Answers in our tunnels that nobody waits for.
+        inbound_dropped_unasked: Counter,
         /// Messages in our tunnels without a good header.
         inbound_dropped_malformed: Counter,
         /// Messages in our tunnels past their expiration.
@@ -121,6 +127,8 @@ crate::metrics! {
         tunnels_expired: Counter,
         /// Tunnels removed before their end.
         tunnels_removed: Counter,
+        /// Bandwidth for transit in use, averaged over a quarter of a minute, in percent; 0 without a limit.
+        transit_load_percent: Counter,
         /// Transit tunnels now.
         transit_tunnels: Counter,
         /// Tunnels of our own now.

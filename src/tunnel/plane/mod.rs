@@ -15,6 +15,7 @@
 //! | `endpoint` | opens cells, rules of delivery |
 //! | `join` | joins fragments |
 //! | `dedup` | the replay filter |
+//! | `policer` | the limit of all transit, shared out fairly |
 //! | `tags` | garlic tags that control waits for |
 //! | `outbox` | groups what goes out |
 
@@ -26,6 +27,7 @@ mod join;
 mod message;
 mod metrics;
 mod outbox;
+mod policer;
 mod table;
 mod tags;
 

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use super::gateway::Parcel;
 use super::join::Partials;
 use super::message::InstallError;
+use super::policer::Share;
 use crate::base::{Map, Mono, Rng, map};
 use crate::crypto::layer::LayerKeys;
 use crate::tunnel::types::{HOPS_MAX, HopKeys, Install, NextHop, PoolId, TunnelConfig, TunnelKey};
@@ -89,9 +90,11 @@ pub(super) struct Tunnel {
     pub(super) role: Role,
     pub(super) previous: Option<RouterHash>,
     pub(super) bucket: Option<Bucket>,
+    /// Transit: what it carried of what all may carry.
+    pub(super) share: Share,
     /// At a gateway: what waits for the end of the turn.
     pub(super) parcels: Vec<Parcel>,
-    transit: bool,
+    pub(super) transit: bool,
 }
 
 #[derive(Debug)]
@@ -154,6 +157,7 @@ impl Table {
             role: role(config),
             previous: previous(config),
             bucket: install.rate.map(|rate| Bucket::new(rate, now)),
+            share: Share::default(),
             parcels: Vec::new(),
             transit: config.is_transit(),
         };

@@ -23,7 +23,7 @@ struct Books {
 struct Recorder(Arc<Mutex<Books>>);
 
 impl Outlets for Recorder {
-    fn control(&mut self, from: Option<RouterHash>, via: Via, message: I2np) -> bool {
+    fn control(&mut self, _: Now, from: Option<RouterHash>, via: Via, _: bool, message: I2np) -> bool {
         self.0.lock().unwrap().told.push((from, via, message.id));
         true
     }

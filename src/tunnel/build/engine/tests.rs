@@ -105,7 +105,7 @@ impl World {
                     PlaneAction::Up { pool, messages } => {
                         node.up.extend(messages.into_iter().map(|m| (pool, m)));
                     }
-                    PlaneAction::Control { from, via, message } => {
+                    PlaneAction::Control { from, via, message, .. } => {
                         let input = Input::Message { from, via, message };
                         node.builder.handle(now, &node.view, input);
                     }

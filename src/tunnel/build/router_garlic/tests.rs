@@ -16,7 +16,7 @@ fn keys() -> RouterKeys {
 }
 
 fn opener() -> RouterGarlic {
-    RouterGarlic::new(keys(), &mut Rng::from_seed(1))
+    RouterGarlic::new(keys(), 500, &mut Rng::from_seed(1))
 }
 
 fn status() -> I2np {

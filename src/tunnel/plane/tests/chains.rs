@@ -4,7 +4,7 @@
 use super::world::{World, hash};
 use crate::tunnel::plane::{Input, Via};
 use crate::tunnel::types::{Class, Delivery, PoolId};
-use crate::wire::{I2np, I2npKind};
+use crate::wire::{I2np, I2npKind, MessageId};
 
 const POOL: PoolId = PoolId(5);
 
@@ -193,22 +193,28 @@ fn replies_to_builds_and_awaited_garlic_go_to_control_from_any_tunnel() {
     let expires = world.now.mono + std::time::Duration::from_secs(60);
     world.input(1, Input::RegisterTag { tag, expires });
     let mut batch = Vec::new();
+    let awaited = MessageId(77);
+    world.input(1, Input::ExpectReply { id: awaited, expires });
     for kind in [
-        I2npKind::VARIABLE_TUNNEL_BUILD_REPLY,
         I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY,
+        I2npKind::OUTBOUND_TUNNEL_BUILD_REPLY,
+        I2npKind::VARIABLE_TUNNEL_BUILD_REPLY,
         I2npKind::GARLIC,
         I2npKind::GARLIC,
     ] {
         let mut message = world.message(50);
         message.kind = kind;
+        message.id = awaited;
         message.body[4..12].copy_from_slice(&tag);
         batch.push((lease.delivery(), message));
     }
     world.out(0, handle, batch);
     world.run();
-    assert_eq!(world.control[1].len(), 3);
+    assert_eq!(world.control[1].len(), 2, "each is used up by the first");
     assert!(world.control[1].iter().all(|t| t.via == Via::Tunnel(POOL) && t.from.is_none()));
-    assert_eq!(world.take_up(1, POOL).len(), 1, "the tag is used up");
+    assert_eq!(world.take_up(1, POOL).len(), 1, "garlic without a tag is the owner's");
+    let metrics = world.planes[1].metrics();
+    assert_eq!((metrics.inbound_dropped_unasked.get(), metrics.inbound_dropped_kind.get()), (1, 1));
 }
 
 #[test]
@@ -216,9 +222,13 @@ fn exploratory_tunnels_end_at_control() {
     let mut world = World::new(4);
     let handle = world.outbound(0, PoolId::EXPLORATORY, &[2]);
     let lease = world.inbound(1, PoolId::EXPLORATORY, &[3]);
-    let message = world.message(10);
-    world.out(0, handle, vec![(lease.delivery(), message)]);
+    for kind in [I2npKind::DATABASE_STORE, I2npKind::GARLIC, I2npKind::SHORT_TUNNEL_BUILD] {
+        let mut message = world.message(50);
+        message.kind = kind;
+        world.out(0, handle, vec![(lease.delivery(), message)]);
+    }
     world.run();
+    assert_eq!(world.control[1].len(), 1, "nothing unasked but what the database judges");
     assert_eq!(world.control[1][0].via, Via::Tunnel(PoolId::EXPLORATORY));
     assert!(world.up[1].is_empty());
 }

@@ -90,7 +90,7 @@ impl World {
                 Action::Up { pool, messages } => {
                     self.up[router].extend(messages.into_iter().map(|m| (pool, m)));
                 }
-                Action::Control { from, via, message } => {
+                Action::Control { from, via, message, .. } => {
                     self.control[router].push(Told { from, via, message });
                 }
                 refused @ Action::Refused { .. } => self.refused.push(refused),
@@ -223,7 +223,8 @@ impl World {
                 + m.cells_dropped_sender.get()
                 + m.cells_dropped_malformed.get()
                 + m.cells_dropped_late.get()
-                + m.cells_dropped_rate.get();
+                + m.cells_dropped_rate.get()
+                + m.cells_dropped_bandwidth.get();
             assert_eq!(m.cells_received.get(), cells, "cells");
             let gateway = m.gateway_packed.get()
                 + m.gateway_delivered.get()
@@ -231,7 +232,8 @@ impl World {
                 + m.gateway_dropped_role.get()
                 + m.gateway_dropped_malformed.get()
                 + m.gateway_dropped_late.get()
-                + m.gateway_dropped_rate.get();
+                + m.gateway_dropped_rate.get()
+                + m.gateway_dropped_bandwidth.get();
             assert_eq!(m.gateway_received.get(), gateway, "gateway messages");
             let out = m.out_packed.get()
                 + m.out_delivered.get()
