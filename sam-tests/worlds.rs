@@ -3,6 +3,8 @@
 //!
 //! `make sim SEEDS=20 [SCENARIO=name] [SEED=n]`, or `cargo test --features sim --test worlds`. A failure prints the
 //! command that repeats it. `SIM_JOBS` says how many worlds run at once (default: one a processor).
+//!
+//! What every world checks is said in `worlds/kit.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,19 +14,31 @@
     reason = "a test stops at the first thing that is not as it should be, and says what"
 )]
 
+#[path = "worlds/content.rs"]
+mod content;
+#[path = "worlds/counters.rs"]
+mod counters;
 #[path = "worlds/determinism.rs"]
 mod determinism;
 #[path = "worlds/harness.rs"]
 mod harness;
 #[path = "worlds/healthy.rs"]
 mod healthy;
+#[path = "worlds/kit.rs"]
+mod kit;
+#[path = "worlds/ledger.rs"]
+mod ledger;
+#[path = "worlds/loss.rs"]
+mod loss;
 
 use harness::Scenario;
 
-/// All scenarios. Each entry: its name, what it is about, how many seeds it has in an ordinary run, and itself.
+/// All scenarios. Each entry: its name, how many seeds it has in an ordinary run, and itself.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "determinism", seeds: 1, run: determinism::run },
     Scenario { name: "healthy", seeds: 2, run: healthy::run },
+    Scenario { name: "loss-5", seeds: 20, run: loss::five },
+    Scenario { name: "loss-20", seeds: 20, run: loss::twenty },
 ];
 
 fn main() -> std::process::ExitCode {
