@@ -246,7 +246,7 @@ class I2pd(Router):
 
     def __init__(self, net, k, floodfill=False, extra=""):
         self.name = f"i2pd{k}"
-        super().__init__(net, k, f"198.18.{k}.1")
+        super().__init__(net, k, net.address(18, k))
         self.floodfill = floodfill
         self.sam = ("127.0.0.1", 17100 + 2 * k)
         self.console_port = 17300 + k
@@ -325,7 +325,7 @@ class Ours(Router):
 
     def __init__(self, net, k, floodfill=False, log=None, extra=()):
         self.name = f"ours{k}"
-        super().__init__(net, k, f"198.19.{k}.1")
+        super().__init__(net, k, net.address(19, k))
         self.floodfill = floodfill
         self.sam = ("127.0.0.1", 17500 + 2 * k)
         self.log, self.extra = log or net.our_log, list(extra)
@@ -391,6 +391,10 @@ class Net:
         self.infos_dir.mkdir(parents=True)
         self.netid, self.loglevel, self.our_log = netid, loglevel, our_log
         self.routers, self.silent = [], []
+
+    def address(self, second, k):
+        """Address of a router; networks of another plan override it."""
+        return f"198.{second}.{k}.1"
 
     def add_i2pd(self, k, **more):
         self.routers.append(I2pd(self, k, **more))

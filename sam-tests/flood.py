@@ -1,0 +1,404 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What floods do to honest traffic: the same floods against our router and against i2pd, side by side.
+
+  flood.py [--only NAME]... [--seconds 15] [--victims ours,i2pd] [--quick] [--json FILE] [--markdown FILE] [--list]
+
+For each victim a private network of eight routers of its kind. The victim of ours runs with the limits of the live
+network; only its network id is another. An honest stream runs from a session on the victim to another router all the
+time, as fast as it can. Meanwhile, in a quiet phase and while `samovar-flood` floods: other routers link to the
+victim, streams to a session on it are opened, sessions on it are opened, and its memory is watched.
+
+How to read the shares: victim, other routers, clients and the flooder share the machine's cores. The flooder runs at
+a lower priority, and its use of a core stands in the table; the flood called `spin` uses half a core and sends
+nothing, so what is lost in it is the machine's loss and not the victim's.
+
+Exit code 1 if a victim of ours dies, takes memory without bound, or its stream or sessions do not come through. There
+are no other demands: the rest is measured.
+"""
+import argparse
+import json
+import mmap
+import os
+import pathlib
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+import bench_many
+import testnet
+from samclient import SamError, Session, Task, pair
+from testnet import Net, Unavailable, until
+
+# name, kind, arguments of the flooder, what it is
+FLOODS = [
+    ("spin", ["spin", "--rate=50"], "no flood: half a core is used up"),
+    ("m1-random", ["random", "--rate=2000"], "NTCP2 message 1, random bytes, from 500 subnets"),
+    ("m1-valid", ["valid", "--rate=1000", "--prepared=15000"], "NTCP2 message 1 in order and nothing after it"),
+    ("m1-replay", ["replay", "--rate=1000"], "NTCP2 messages 1 seen before"),
+    ("slow", ["slow", "--rate=500", "--sockets=1000"], "1,000 handshakes at a byte a second"),
+    ("builds", ["builds", "--rate=20000", "--attackers=5"], "build requests from 5 routers, half of them readable"),
+    ("builds-many", ["builds", "--rate=5000", "--attackers=60"], "the same from 60 routers"),
+    ("lookups", ["lookups", "--rate=10000", "--attackers=5"], "lookups of random keys, answers to be sent"),
+    ("garlic", ["garlic", "--rate=10000", "--attackers=5"], "garlic that nobody can open, to the router"),
+    ("leases", ["leases", "--rate=2000", "--attackers=2"], "the same to a destination, through its tunnels"),
+    ("syns", ["syns", "--rate=1000"], "streams from 3 destinations, given up at once"),
+    ("sam-sockets", ["sam-sockets", "--rate=1000", "--sockets=3000"], "SAM connections: silent, HELLO, HTTP"),
+    ("sam-sessions", ["sam-sessions", "--rate=50", "--sockets=300"], "SAM sessions"),
+    ("infos", ["infos", "--rate=5000", "--prepared=100000", "--attackers=5"], "signed RouterInfos of nobody"),
+]
+# What i2pd 2.45.1 cannot be measured with: its bridge hangs when many sessions are closed.
+NOT_FOR_I2PD = {"sam-sessions"}
+QUICK = {"m1-random", "slow", "builds", "lookups", "garlic", "leases", "syns", "sam-sockets", "sam-sessions", "infos"}
+ROUTERS = 8
+HOPS = 1
+RSS_GROWTH_MAX_MIB = 64
+NET_ID = 77
+
+
+class WideNet(Net):
+    """Routers each in a /16 of its own, at addresses that count as public: the live network's rules can be kept."""
+
+    def address(self, second, k):
+        return f"31.{second * 2 + k}.0.1"
+
+
+class Victim(testnet.Ours):
+    """One of our routers with the limits of the live network."""
+
+    def command(self):
+        config = self.dir / "flood.toml"
+        config.write_text("sam-spare = false\n")
+        return [w for w in super().command() if w != "--test-network"] + ["--config", str(config)]
+
+
+class Meter:
+    """A stream that always has something to send, by processes of its own."""
+
+    def __init__(self, near, far):
+        self.near, self.far, _ = self.ends = pair(near, far)
+        self.counts = mmap.mmap(-1, bench_many.COUNT.size)
+        self.workers = [bench_many.FORK.Process(target=bench_many._pour, args=([self.near.socket],), daemon=True),
+                        bench_many.FORK.Process(target=bench_many._drain, args=([self.far.socket], self.counts), daemon=True)]
+        for worker in self.workers:
+            worker.start()
+
+    def bytes(self):
+        return bench_many.COUNT.unpack_from(self.counts, 0)[0]
+
+    def close(self):
+        for worker in self.workers:
+            worker.kill()
+            worker.join()
+        self.near.close()
+        self.far.close()
+
+
+class Flooder:
+    """One run of samovar-flood, prepared and waiting for its word."""
+
+    def __init__(self, side, words, seconds, nice=10, base="31.200.0.1"):
+        binary = flooder()
+        words = [str(binary), words[0], "--victim", str(side.victim.info_file), "--seconds", str(seconds),
+                 "--peers", str(side.net.infos_dir), "--netid", str(NET_ID), "--base", base,
+                 "--sam", "%s:%d" % side.victim.sam, "--destination", side.served.destination] + words[1:]
+        self.log = open(side.net.dir / f"flood-{words[1]}.log", "ab")
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        preexec_fn=lambda: (os.nice(nice), testnet._die_with_parent()))
+        self.seconds = seconds
+
+    def ready(self):
+        line = self.process.stdout.readline()
+        if line.strip() != "ready":
+            raise SamError(f"the flooder did not start: {self.error()}")
+
+    def error(self):
+        self.process.wait()
+        return testnet.tail(pathlib.Path(self.log.name).read_text(), 6)
+
+    def go(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def cpu_s(self):
+        try:
+            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return 0.0
+
+    def result(self):
+        """Its figures."""
+        try:
+            out, _ = self.process.communicate(timeout=self.seconds + 30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise SamError("the flooder did not end") from None
+        if self.process.returncode != 0:
+            raise SamError(f"the flooder failed: {self.error()}")
+        return json.loads(out.strip().splitlines()[-1])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def flooder():
+    found = pathlib.Path(os.environ.get("SAMOVAR_FLOOD", testnet.ROOT / "target/release/examples/samovar-flood"))
+    if not found.exists():
+        raise Unavailable("samovar-flood is not built: cargo build --release --features sim --example samovar-flood")
+    return found
+
+
+class Side:
+    """One victim in its network, and honest people around it."""
+
+    def __init__(self, kind, base):
+        self.kind = kind
+        self.net = WideNet(kind, netid=NET_ID, base=base, loglevel="error", our_log="warn")
+        for k in range(1, ROUTERS + 1):
+            if kind == "i2pd":
+                self.net.add_i2pd(k, floodfill=k <= 3)
+            elif k == 1:
+                self.net.routers.append(Victim(self.net, k, floodfill=True))
+            else:
+                self.net.add_ours(k, floodfill=k <= 3)
+        self.victim = self.net.routers[0]
+
+    def open(self):
+        self.net.start()
+        self.net.wait_up()
+        peer, other = self.net.routers[-1], self.net.routers[-2]
+        wanted = [(self.victim, "near"), (peer, "far"), (self.victim, "served"), (other, "caller")]
+        tasks = [(name, Task(self.net.session, router, HOPS, timeout=180)) for router, name in wanted]
+        for name, task in tasks:
+            setattr(self, name, task.result(400))
+        self.meter = Meter(self.near, self.far)
+
+    def close(self, keep):
+        if hasattr(self, "meter"):
+            self.meter.close()
+        self.net.close(keep=keep)
+
+    # What honest people do meanwhile. Each answers (seconds of each success, failures).
+
+    def open_streams(self, end):
+        times, failed = [], 0
+        while time.monotonic() < end:
+            try:
+                near, far, seconds = pair(self.caller, self.served, patience=max(1, end + 4 - time.monotonic()))
+                times.append(seconds)
+                near.close()
+                far.close()
+            except (SamError, OSError):
+                failed += 1
+            time.sleep(0.5)
+        return times, failed
+
+    def open_sessions(self, end):
+        if self.kind == "i2pd":
+            return [], 0
+        times, failed = [], 0
+        while time.monotonic() < end:
+            try:
+                session = Session(self.victim.sam, HOPS, timeout=max(2, end + 10 - time.monotonic()))
+                times.append(session.seconds)
+                session.close()
+            except (SamError, OSError):
+                failed += 1
+            time.sleep(1)
+        return times, failed
+
+    def phase(self, seconds, flood=None, honest=True):
+        """Measures for so long; starts the flood with it, if there is one."""
+        probe = Flooder(self, ["probe"], seconds, nice=0, base="31.190.0.1") if honest else None
+        if probe:
+            probe.ready()
+        out, cpu, fcpu = {}, self.victim.cpu_s(), flood.cpu_s() if flood else 0
+        begin, bytes_before, rss = time.monotonic(), self.meter.bytes(), []
+        for f in filter(None, (flood, probe)):
+            f.go()
+        end = begin + seconds
+        tasks = [Task(self.open_streams, end), Task(self.open_sessions, end)] if honest else []
+        while time.monotonic() < end:
+            rss.append(self.victim.rss_mib())
+            if flood and flood.process.poll() is None:
+                fcpu_now = flood.cpu_s()
+            time.sleep(0.2)
+        took = time.monotonic() - begin
+        out["goodput"] = (self.meter.bytes() - bytes_before) / 1048576 / took
+        out["cpu"] = (self.victim.cpu_s() - cpu) / took
+        out["flood_cpu"] = (fcpu_now - fcpu) / took if flood else 0
+        out["rss"] = max(rss)
+        if honest:
+            out["streams"], out["sessions"] = (t.result(240) for t in tasks)
+            out["links"] = probe.result()
+        return out
+
+
+# --- a flood ---------------------------------------------------------------------------------------------------------
+
+def measure(side, name, words, seconds, quiet, after):
+    flood = Flooder(side, words, seconds)
+    try:
+        flood.ready()
+        row = {"flood": name, "victim": side.kind, "rss_before": side.victim.rss_mib()}
+        row["quiet"] = side.phase(quiet)
+        row["during"] = side.phase(seconds, flood)
+        row["sent"] = flood.result()
+    finally:
+        flood.stop()
+    time.sleep(1)
+    row["after"] = side.phase(after, honest=False)
+    row["rss_after"] = side.victim.rss_mib()
+    base = statistics.mean([row["quiet"]["goodput"], row["after"]["goodput"]])
+    row["share"] = row["during"]["goodput"] / base if base else 0
+    return row
+
+
+def wrongs(side, row):
+    """What must not be, of a router of ours."""
+    out = []
+    if not side.victim.alive():
+        out.append("the victim died")
+    if row["after"]["goodput"] <= 0:
+        out.append("the honest stream does not move any more")
+    growth = max(row["during"]["rss"], row["rss_after"]) - row["rss_before"]
+    if growth > RSS_GROWTH_MAX_MIB:
+        out.append(f"{growth:.0f} MiB more memory")
+    if not row["during"]["streams"][0]:
+        out.append("no stream to the victim came through")
+    if not row["during"]["sessions"][0]:
+        out.append("no session of the victim came through")
+    return out
+
+
+def span(values, unit="s"):
+    """Middle and most of (times, failures)."""
+    times, failed = values
+    if not times:
+        return f"none ({failed} failed)" if failed else "-"
+    text = f"{statistics.median(times):.2f} / {max(times):.2f} {unit}"
+    return text + (f" ({failed} of {failed + len(times)} failed)" if failed else "")
+
+
+def links(result):
+    total = result["linked"] + result["failed"]
+    text = f"{result['p50_ms']:.0f} / {result['p95_ms']:.0f} ms" if result["linked"] else "none"
+    return text + (f" ({result['failed']:.0f} of {total:.0f} failed)" if result["failed"] else "")
+
+
+HEAD = ["flood", "victim", "sent/s", "goodput quiet, during (MiB/s)", "share", "stream to it: middle / most", "session on it: middle / most",
+        "link to it: middle / 95 %", "memory before, most, after (MiB)", "cores: victim quiet, during; flooder"]
+
+
+def cells(row):
+    q, d = row["quiet"], row["during"]
+    return [row["flood"], row["victim"], f"{row['sent'].get('per_second', 0):,.0f}", f"{q['goodput']:.1f}, {d['goodput']:.1f}", f"{row['share']:.0%}",
+            span(d["streams"]), span(d["sessions"]), links(d["links"]), f"{row['rss_before']:.0f}, {d['rss']:.0f}, {row['rss_after']:.0f}",
+            f"{q['cpu']:.2f}, {d['cpu']:.2f}; {d['flood_cpu']:.2f}"]
+
+
+def markdown(rows):
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    names = [name for name, _, _ in FLOODS]
+    rows = sorted(rows, key=lambda r: (names.index(r["flood"]), r["victim"] != "ours"))
+    return "\n".join(lines + ["| " + " | ".join(cells(r)) + " |" for r in rows])
+
+
+def run_side(kind, floods, a, base):
+    """Rows and complaints of one victim."""
+    side, rows, bad = Side(kind, base), [], []
+    keep = a.keep
+    try:
+        side.open()
+        print(f"{kind}: {ROUTERS} routers, the victim is {side.victim.name}, {side.victim.ip}", flush=True)
+        for name, words, _ in floods:
+            try:
+                row = measure(side, name, words, a.seconds, a.quiet, a.after)
+            except (SamError, OSError) as e:
+                dead = "" if side.victim.alive() else " (the victim has ended)"
+                print(f"FAIL {kind} {name}: {e}{dead}", flush=True)
+                if kind == "ours":
+                    bad.append(name)
+                if not side.victim.alive():
+                    break
+                continue
+            rows.append(row)
+            wrong = wrongs(side, row) if kind == "ours" else []
+            bad += [name] if wrong else []
+            print(f"{'FAIL' if wrong else 'PASS'} {' | '.join(cells(row)[:-1])}" + (f": {'; '.join(wrong)}" if wrong else ""), flush=True)
+            extra = {k: v for k, v in row["sent"].items() if k not in ("per_second",) and v}
+            print(f"     cores {cells(row)[-1]}; flooder {extra}", flush=True)
+            if a.json:
+                pathlib.Path(f"{a.json}.{kind}").write_text(json.dumps(rows, indent=1))
+        keep |= bool(bad)
+    except Exception:
+        keep = True
+        raise
+    finally:
+        side.close(keep)
+        if keep:
+            print(f"logs are kept in {side.net.dir}")
+    return rows, bad
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--only", action="append", default=[], help="floods whose name contains this")
+    p.add_argument("--seconds", type=float, default=15, help="of each flood")
+    p.add_argument("--quiet", type=float, default=8, help="seconds before each")
+    p.add_argument("--after", type=float, default=5, help="seconds after each")
+    p.add_argument("--victims", default="ours,i2pd")
+    p.add_argument("--quick", action="store_true", help="the short form: ours alone, a few seconds each")
+    p.add_argument("--json", help="write the figures there")
+    p.add_argument("--markdown", help="write the table there")
+    p.add_argument("--keep", action="store_true", help="keep the routers' files")
+    p.add_argument("--list", action="store_true", help="say what floods there are")
+    a = p.parse_args()
+    if a.quick:
+        a.victims, a.seconds, a.quiet, a.after = "ours", 3, 1.5, 1
+    return a
+
+
+def main():
+    a = arguments()
+    floods = [f for f in FLOODS if (not a.only or any(o in f[0] for o in a.only)) and (not a.quick or f[0] in QUICK)]
+    if a.list:
+        print("\n".join(f"{name:13} {about}" for name, _, about in FLOODS))
+        return 0
+    victims = a.victims.split(",")
+    try:
+        testnet.binary(), flooder()
+        if "i2pd" in victims:
+            testnet.net_i2pd()
+        testnet.enter_namespace()
+        subprocess.run(["ip", "route", "add", "local", "31.0.0.0/8", "dev", "lo"], check=True)
+    except (Unavailable, subprocess.CalledProcessError) as e:
+        print(f"flood left out: {e}")
+        return 3
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    rows, bad = [], []
+    for kind in victims:
+        chosen = [f for f in floods if kind != "i2pd" or f[0] not in NOT_FOR_I2PD]
+        more, wrong = run_side(kind, chosen, a, None)
+        rows += more
+        bad += wrong
+    print("\n" + markdown(rows))
+    if a.json:
+        pathlib.Path(a.json).write_text(json.dumps(rows, indent=1))
+    if a.markdown:
+        pathlib.Path(a.markdown).write_text(markdown(rows) + "\n")
+    ours = [r for r in rows if r["victim"] == "ours"]
+    print(f"{len(ours) - len(set(bad) & {r['flood'] for r in ours})} passed, {len(set(bad))} failed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    sys.exit(main())
