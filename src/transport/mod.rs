@@ -4,11 +4,12 @@
 //! [`start`] runs the room: an accept task for each listener, the manager (who is linked, who may be), and one task for
 //! each connection. Messages from peers go to the plane's queue, one item for each socket read, and a full queue
 //! stops that peer's reading. Messages to a peer go through its [`PeerSender`], which never waits. All else is a
-//! [`TransportEvent`]. Engines without I/O: `peers`, `ntcp2::handshake`, `ntcp2::session`; tasks: `task`,
+//! [`TransportEvent`]. Engines without I/O: `door`, `peers`, `ntcp2::handshake`, `ntcp2::session`; tasks: `task`,
 //! `ntcp2::task`. Limits: [`TransportConfig`], and the constants of the engines.
 
 pub mod addr;
 mod config;
+mod door;
 mod events;
 mod metrics;
 pub mod ntcp2;

@@ -7,7 +7,9 @@
 //! A peer's queue outlives its connections. Requirements N1, N6, U6.
 
 use super::addr::{self, Subnet};
+use super::door::{Door, Rates};
 use super::ntcp2::PeerKeys;
+use super::ntcp2::handshake::Standing;
 use super::queue::ConnId;
 use super::{
     Class, CloseReason, DialError, Direction, PeerSender, TransportConfig, TransportEvent, TransportMetrics,
@@ -22,8 +24,6 @@ use std::time::Duration;
 
 /// Two sessions established within this time of each other may be the result of dialling each other.
 const CROSSING: Duration = Duration::from_secs(10);
-/// Source addresses whose rate is remembered.
-const BUCKETS_MAX: usize = 4_096;
 /// Failed dials that are remembered.
 const BACKOFFS_MAX: usize = 4_096;
 /// Bans that are remembered; beyond it the one that ends first is lifted.
@@ -96,31 +96,11 @@ struct Up {
     spare: Option<ConnId>,
 }
 
-/// A budget of connections: so many a second, and a burst.
-struct Bucket {
-    /// Millionths of a connection.
-    tokens: u64,
-    at: Mono,
-}
-
-impl Bucket {
-    const ONE: u64 = 1_000_000;
-
-    fn new(now: Mono, burst: u32) -> Self {
-        Self { tokens: u64::from(burst) * Self::ONE, at: now }
-    }
-
-    fn take(&mut self, now: Mono, per_second: u32, burst: u32) -> bool {
-        let elapsed = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
-        let gained = elapsed.saturating_mul(per_second.into());
-        self.tokens = self.tokens.saturating_add(gained).min(u64::from(burst) * Self::ONE);
-        self.at = now;
-        let granted = self.tokens >= Self::ONE;
-        if granted {
-            self.tokens -= Self::ONE;
-        }
-        granted
-    }
+/// An inbound handshake.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    ip: IpAddr,
+    standing: Standing,
 }
 
 struct Backoff {
@@ -141,12 +121,10 @@ pub(crate) struct Peers {
     /// When spare connections are closed.
     spares: TimerQueue<RouterHash>,
     /// Inbound handshakes, oldest first.
-    pending: BTreeMap<ConnId, IpAddr>,
+    pending: BTreeMap<ConnId, Pending>,
     /// Outbound handshakes.
     dials: Map<ConnId, RouterHash>,
-    buckets: Map<IpAddr, Bucket>,
-    /// For all addresses together.
-    all_accepts: Bucket,
+    door: Door,
     backoffs: Map<RouterHash, Backoff>,
     bans: Map<RouterHash, Mono>,
     actions: VecDeque<Action>,
@@ -162,7 +140,10 @@ impl Peers {
         metrics: Arc<TransportMetrics>,
         rng: &mut Rng,
     ) -> Self {
-        let all_accepts = Bucket::new(Mono::default(), config.handshakes_per_second.saturating_mul(2));
+        let rates = Rates {
+            address: (config.accepts_per_second, config.accepts_burst),
+            strangers: (config.handshakes_per_second, config.handshakes_per_second.saturating_mul(2)),
+        };
         Self {
             config,
             local,
@@ -173,8 +154,7 @@ impl Peers {
             spares: TimerQueue::new(),
             pending: BTreeMap::new(),
             dials: map(rng),
-            buckets: map(rng),
-            all_accepts,
+            door: Door::new(rates, rng),
             backoffs: map(rng),
             bans: map(rng),
             actions: VecDeque::new(),
@@ -210,7 +190,7 @@ impl Peers {
     }
 
     fn sweep(&mut self, now: Now) {
-        self.buckets.retain(|_, b| now.mono.since(b.at) < SWEEP);
+        self.door.sweep(now.mono);
         self.backoffs.retain(|_, b| b.until.after(BACKOFF_MAX) > now.mono);
         self.bans.retain(|_, until| *until > now.mono);
     }
@@ -234,19 +214,40 @@ impl Peers {
     /// Decides about a new inbound connection: `None` means to close it without a word.
     pub(crate) fn accept(&mut self, now: Now, remote: SocketAddr) -> Option<ConnId> {
         let ip = addr::canonical(remote.ip());
-        if self.stopping || self.links.len() >= self.config.sessions_max || !self.may_accept(now, ip) {
+        if self.stopping || self.links.len() >= self.inbound_max() || !self.may_accept(now, ip) {
             self.metrics.accept_refused.inc();
             return None;
         }
-        if self.pending.len() >= self.config.pending_max
-            && let Some((conn, _)) = self.pending.pop_first()
-        {
+        if self.pending.len() >= self.config.pending_max {
+            self.evict();
+        }
+        let conn = self.next_conn();
+        self.pending.insert(conn, Pending { ip, standing: Standing::Stranger });
+        Some(conn)
+    }
+
+    /// Links at which nobody else is let in. The last quarter is for those that we dial: whoever fills the rest from
+    /// outside cannot cut us off.
+    fn inbound_max(&self) -> usize {
+        self.config.sessions_max - self.config.sessions_max / 4
+    }
+
+    /// Drops an inbound handshake: one that has failed already, or else one that has not shown that it knows us, or
+    /// else any; of several the oldest.
+    fn evict(&mut self) {
+        let worst = self.pending.iter().min_by_key(|(conn, p)| (p.standing, **conn)).map(|(conn, _)| *conn);
+        if let Some(conn) = worst {
+            self.pending.remove(&conn);
             self.metrics.accept_evicted.inc();
             self.actions.push_back(Action::Close { conn, reason: TerminationReason::Normal });
         }
-        let conn = self.next_conn();
-        self.pending.insert(conn, ip);
-        Some(conn)
+    }
+
+    /// An inbound handshake has shown what it is.
+    pub(crate) fn stands(&mut self, conn: ConnId, standing: Standing) {
+        if let Some(pending) = self.pending.get_mut(&conn) {
+            pending.standing = standing;
+        }
     }
 
     fn may_accept(&mut self, now: Now, ip: IpAddr) -> bool {
@@ -256,25 +257,12 @@ impl Peers {
         let subnet = Subnet::of(ip);
         let (mut same_ip, mut same_subnet) = (0, 0);
         for other in self.pending.values() {
-            same_ip += usize::from(*other == ip);
-            same_subnet += usize::from(Subnet::of(*other) == subnet);
+            same_ip += usize::from(other.ip == ip);
+            same_subnet += usize::from(Subnet::of(other.ip) == subnet);
         }
         same_ip < self.config.pending_per_ip
             && same_subnet < self.config.pending_per_subnet
-            && self.take_token(now, ip)
-    }
-
-    fn take_token(&mut self, now: Now, ip: IpAddr) -> bool {
-        if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&ip) {
-            self.sweep(now);
-            if self.buckets.len() >= BUCKETS_MAX {
-                return false; // a flood from thousands of addresses: known ones go on
-            }
-        }
-        let (rate, burst) = (self.config.accepts_per_second, self.config.accepts_burst);
-        let all = self.config.handshakes_per_second;
-        let bucket = self.buckets.entry(ip).or_insert_with(|| Bucket::new(now.mono, burst));
-        bucket.take(now.mono, rate, burst) && self.all_accepts.take(now.mono, all, all.saturating_mul(2))
+            && self.door.admit(now.mono, ip)
     }
 
     // --- outbound ------------------------------------------------------------------------------------------------
@@ -348,8 +336,13 @@ impl Peers {
             return self.refuse(new.conn, TerminationReason::Banned);
         }
         self.backoffs.remove(&new.peer);
+        self.door.met(now.mono, new.remote.ip());
+        let most = match new.direction {
+            Direction::Inbound => self.inbound_max(),
+            Direction::Outbound => self.config.sessions_max,
+        };
         match self.links.remove(&new.peer) {
-            None if self.links.len() >= self.config.sessions_max => {
+            None if self.links.len() >= most => {
                 self.refuse(new.conn, TerminationReason::Normal)
             }
             None => {

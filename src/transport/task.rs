@@ -253,6 +253,7 @@ impl<T: From<FromPeer> + Send + 'static> Manager<T> {
     fn on_report(&mut self, now: Now, report: Report) {
         match report {
             Report::Established(arrival) => self.peers.established(now, arrival),
+            Report::Standing(conn, standing) => self.peers.stands(conn, standing),
             Report::RouterInfo { from, raw, flood } => {
                 self.outbox.push_back(TransportEvent::RouterInfo { from, raw, flood });
             }

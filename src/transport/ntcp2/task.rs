@@ -8,7 +8,7 @@ use super::super::{
     TransportMetrics,
 };
 use super::conn::Link;
-use super::handshake::{Action, Established, Initiator, Policy, Responder};
+use super::handshake::{Action, Established, Initiator, Policy, Responder, Standing};
 use super::replay::ReplayCache;
 use super::session::Session;
 use super::{LocalKeys, PeerKeys};
@@ -39,6 +39,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Report {
     Established(Arrival),
+    Standing(ConnId, Standing),
     RouterInfo { from: RouterHash, raw: Vec<u8>, flood: bool },
     Ended(ConnId, End),
 }
@@ -146,10 +147,12 @@ trait Handshake {
     fn handle_timeout(&mut self, now: Now);
     fn poll_timeout(&self) -> Option<Mono>;
     fn poll_action(&mut self) -> Option<Action>;
+    /// What the peer has shown, if it dialled us.
+    fn standing(&self) -> Option<Standing>;
 }
 
 macro_rules! handshake_engine {
-    ($name:ident) => {
+    ($name:ident, $standing:expr) => {
         impl Handshake for $name {
             fn handle(&mut self, now: Now, bytes: &[u8]) {
                 Self::handle(self, now, bytes);
@@ -166,11 +169,14 @@ macro_rules! handshake_engine {
             fn poll_action(&mut self) -> Option<Action> {
                 Self::poll_action(self)
             }
+            fn standing(&self) -> Option<Standing> {
+                $standing(self)
+            }
         }
     };
 }
-handshake_engine!(Initiator);
-handshake_engine!(Responder);
+handshake_engine!(Initiator, |_: &Self| None);
+handshake_engine!(Responder, |engine: &Self| Some(engine.standing()));
 
 /// Runs a handshake to its end. An `Err` has closed the connection or leaves that to the drop of `stream`.
 async fn handshake<T, H: Handshake>(
@@ -181,7 +187,14 @@ async fn handshake<T, H: Handshake>(
 ) -> Result<Box<Established>, End> {
     let fail = |failure: Failure| End::Failed(DialError::Handshake(failure));
     let mut buf = vec![0; BUFFER_MIN];
+    let mut told = Some(Standing::Stranger);
     loop {
+        let standing = engine.standing();
+        if let Some(standing) = standing.filter(|_| standing != told) {
+            told = Some(standing);
+            // Only advice: without room for it the handshake counts as what it was.
+            let _ = shared.reports.try_push(Report::Standing(own.conn, standing));
+        }
         while let Some(action) = engine.poll_action() {
             match action {
                 Action::Send(bytes) => {

@@ -127,6 +127,37 @@ fn the_oldest_handshake_gives_way_when_all_places_are_taken() {
 }
 
 #[test]
+fn a_flood_of_strangers_pushes_out_its_own_kind_first() {
+    let mut peers = peers_with(TransportConfig { pending_max: 4, ..config() }, RouterHash([0; 32]));
+    let [honest, slow, garbage, last] = [1, 2, 3, 4].map(|n| peers.accept(now(), remote(n)).unwrap());
+    peers.stands(honest, Standing::Knows);
+    peers.stands(garbage, Standing::Doomed);
+    let newer: Vec<_> = (5..9).filter_map(|n| peers.accept(now(), remote(n))).collect();
+    assert_eq!(closes(&actions(&mut peers)), [garbage, slow, last, newer[0]], "not the one that knows us");
+    // Where all know us, the oldest goes.
+    newer.iter().for_each(|conn| peers.stands(*conn, Standing::Knows));
+    assert!(peers.accept(now(), remote(9)).is_some());
+    assert_eq!(closes(&actions(&mut peers)), [honest]);
+}
+
+#[test]
+fn the_last_quarter_of_the_links_is_for_our_own_dials() {
+    let mut peers = peers_with(TransportConfig { sessions_max: 8, ..config() }, RouterHash([0; 32]));
+    let link = |peers: &mut Peers, n: u8| {
+        let conn = peers.accept(after(u64::from(n)), remote(n))?;
+        peers.established(after(u64::from(n)), arrival(conn, RouterHash([n; 32]), Direction::Inbound));
+        Some(conn)
+    };
+    assert_eq!((1..20).filter_map(|n| link(&mut peers, n)).count(), 6);
+    let _ = actions(&mut peers);
+    assert!((1..=3).all(|n| {
+        peers.dial(after(30), &public(n), Vec::new(), Class::Own);
+        let dialled = matches!(actions(&mut peers)[..], [Action::Connect { .. }]);
+        dialled == (n < 3)
+    }));
+}
+
+#[test]
 fn an_address_has_a_budget_of_connections() {
     let mut peers = peers();
     let mut try_one = |at| {
@@ -326,7 +357,7 @@ fn a_peer_that_keeps_the_other_connection_does_not_cut_the_link() {
 }
 
 #[test]
-fn bans_and_tables_are_bounded_and_swept() {
+fn bans_are_bounded_and_swept() {
     let mut peers = peers();
     for n in 0..BANS_MAX as u64 + 10 {
         let mut hash = [0; 32];
@@ -336,11 +367,4 @@ fn bans_and_tables_are_bounded_and_swept() {
     assert_eq!(peers.bans.len(), BANS_MAX);
     peers.handle_timeout(after(100_000));
     assert!(peers.bans.is_empty());
-    for n in 0..BUCKETS_MAX as u32 + 10 {
-        let ip = IpAddr::from((0x1700_0000 + n * 256).to_be_bytes());
-        if let Some(conn) = peers.accept(now(), SocketAddr::new(ip, 1)) {
-            peers.closed(now(), conn, End::Failed(DialError::ShuttingDown));
-        }
-    }
-    assert!(peers.buckets.len() <= BUCKETS_MAX);
 }

@@ -59,6 +59,17 @@ pub(crate) enum Action {
     Reset(Failure),
 }
 
+/// What an inbound handshake has shown so far; the first is dropped first when there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// It has failed, and only does not know yet.
+    Doomed,
+    /// Nothing.
+    Stranger,
+    /// Its first message was right: it knows our keys, and has done some work.
+    Knows,
+}
+
 /// What a finished handshake yields.
 #[derive(Debug)]
 pub(crate) struct Established {

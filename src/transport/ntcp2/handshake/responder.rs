@@ -10,7 +10,7 @@ use super::super::{DataKeys, LocalKeys};
 use super::info;
 use super::{
     Action, Established, Failure, INBOUND_TIME, MESSAGE1_BYTES, Options, PADDING_MAX, PART1_BYTES, PART2_MAX,
-    PART2_MIN, Policy, SKEW_MAX_MS, VERSION, random_padding, seconds, skew_ms, take,
+    PART2_MIN, Policy, SKEW_MAX_MS, Standing, VERSION, random_padding, seconds, skew_ms, take,
 };
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::noise::{self, SymmetricState};
@@ -130,6 +130,15 @@ impl Responder {
             // Like a tarpit's end, so that silence and garbage look the same from outside.
             State::Request => self.finish(Action::Reset(Failure::Timeout)),
             _ => self.finish(Action::Close(Failure::Timeout)),
+        }
+    }
+
+    /// What the peer has shown so far.
+    pub(crate) const fn standing(&self) -> Standing {
+        match self.state {
+            State::Request => Standing::Stranger,
+            State::Padding(_) | State::Confirmed(_) => Standing::Knows,
+            State::Tarpit { .. } | State::Done => Standing::Doomed,
         }
     }
 
