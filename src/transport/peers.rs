@@ -342,9 +342,7 @@ impl Peers {
             Direction::Outbound => self.config.sessions_max,
         };
         match self.links.remove(&new.peer) {
-            None if self.links.len() >= most => {
-                self.refuse(new.conn, TerminationReason::Normal)
-            }
+            None if self.links.len() >= most => self.refuse(new.conn, TerminationReason::Normal),
             None => {
                 let sender =
                     PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
