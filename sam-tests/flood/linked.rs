@@ -5,7 +5,7 @@ use crate::craft::{self, Victim};
 use crate::pace::{Pace, Report};
 use crate::{Args, Kind};
 use anyhow::{Context, Result, bail};
-use samovar::base::{Clock, Queue, QueueReceiver, Rng, Tasks, TcpNet};
+use samovar::base::{Clock, Queue, QueueReceiver, Rng, Tasks, TcpNet, watch};
 use samovar::transport::{
     Class, FromPeer, Parts, PeerSender, TransportConfig, TransportEvent, TransportHandle, start,
 };
@@ -16,7 +16,6 @@ use samovar::wire::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Bytes that may wait for the victim before it counts as full.
