@@ -9,7 +9,7 @@ ARGS ?=
 SOAK ?= 900
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim lint fmt doc supply deny interop sam-check sam-check-i2pd bench soak clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
+.PHONY: help build demo run devnet test unit sim lint fmt doc supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,7 +58,7 @@ fmt: ## format the sources
 	$(CARGO) fmt
 
 # The tests start the optimised command, not whatever was built last.
-interop bench soak sam-check clients-third clients-quick clients-go flood flood-quick: export SAMOVAR := $(CURDIR)/target/release/samovar
+interop bench soak chaos chaos-quick sam-check clients-third clients-quick clients-go flood flood-quick: export SAMOVAR := $(CURDIR)/target/release/samovar
 
 interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
@@ -103,3 +103,9 @@ flood: build flooder ## floods against our router and i2pd, and what honest traf
 
 flood-quick: build flooder ## the short form: ours alone, the router must live and go on
 	sam-tests/interop.sh flood.py --quick $(ARGS)
+
+chaos: build ## routers killed, stopped and starved under load (ARGS="--only WORD --kills 100 --soak 600")
+	sam-tests/interop.sh chaos.py $(ARGS)
+
+chaos-quick: build ## the short form of chaos, about two minutes
+	sam-tests/interop.sh chaos.py --quick $(ARGS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Runs one of the Python programs here that need i2pd: interop.sh interop.py|bench.py|soak.py [ARGUMENT]...
+# Runs one of the Python programs here that need i2pd: interop.sh interop.py|bench.py|soak.py|chaos.py [ARGUMENT]...
 #
 # Installs what is missing where that can be done (root, Debian). Where no private network can be had it says so and
 # how to get one; that is a failure with CI=true and no failure elsewhere.
@@ -23,6 +23,11 @@ missing=()
 [ -n "${I2PD:-}" ] || have i2pd || missing+=(i2pd)
 have ip || missing+=(iproute2)
 have python3 || missing+=(python3)
+if [ "$program" = chaos.py ] && [ "$(id -u)" -eq 0 ] && have apt-get; then
+    # Single tests need these, and are left out without them.
+    have faketime || missing+=(faketime)
+    have strace || missing+=(strace)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ] || ! have apt-get; then
         left_out "${missing[*]} is missing"

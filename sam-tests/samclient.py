@@ -70,6 +70,11 @@ class Sam:
         return b"".join(parts)
 
     def close(self):
+        try:
+            # Closing alone would not wake a thread that reads, and until then the bridge would not hear of it.
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.socket.close()
 
     def __enter__(self):

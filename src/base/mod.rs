@@ -26,7 +26,7 @@ pub mod watch;
 pub use budget::{Account, Ask, Budget, Charge, Part};
 pub use clock::{Clock, Mono, Now};
 pub use fault::Fault;
-pub(crate) use files::write_atomically;
+pub(crate) use files::{NotPrivate, read_at_most, read_private, write_atomically};
 #[cfg(feature = "sim")]
 pub(crate) use keeper::Keeper;
 pub use map::{KeyedState, Map, Set, map, set};

@@ -18,13 +18,13 @@ const LONELY: Duration = Duration::from_secs(30);
 pub(super) fn main(args: RunArgs) -> Result<(), Failure> {
     let dumps_refused = if args.core_dumps { None } else { system::refuse_core_dumps() };
     let log_flag = args.log_flag();
-    let config = configuration(args)?;
+    let mut config = configuration(args)?;
     logging::start(log_flag.as_deref(), &config.log)?;
     config.validate()?;
     if let Some(problem) = dumps_refused {
         tracing::warn!("core dumps cannot be switched off: {problem}");
     }
-    system::raise_file_limit();
+    config.open_files = system::raise_file_limit();
     let runtime = system::runtime(config.threads)?;
     runtime.block_on(run(config))
 }

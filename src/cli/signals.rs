@@ -15,7 +15,15 @@ pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Taken over and never looked at: by default a file that grows beyond the limit of file sizes ends the process,
+    /// where a failed write is enough.
+    #[cfg(unix)]
+    _file_size: Option<tokio::signal::unix::Signal>,
 }
+
+/// SIGXFSZ, the same on all systems that we know.
+#[cfg(unix)]
+const FILE_SIZE: i32 = 25;
 
 impl Signals {
     /// Takes the signals over from now on.
@@ -25,7 +33,11 @@ impl Signals {
     #[cfg(unix)]
     pub(super) fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE)).ok(),
+        })
     }
 
     #[cfg(not(unix))]

@@ -27,24 +27,32 @@ pub(super) fn runtime(threads: usize) -> Result<Runtime, Failure> {
     Ok(builder.enable_all().build().context("the runtime cannot be started")?)
 }
 
-/// Every link and every SAM connection is an open file, and the usual limit of 1024 is for other programs.
+/// Every link and every SAM connection is an open file, and the usual limit of 1024 is for other programs. Answers with
+/// how many files the process may have open then, if that is limited.
 #[cfg(unix)]
-pub(super) fn raise_file_limit() {
+pub(super) fn raise_file_limit() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     const WANTED: u64 = 65_536;
     let limit = getrlimit(Resource::Nofile);
     let best = limit.maximum.map_or(WANTED, |max| max.min(WANTED));
-    if limit.current.is_some_and(|now| now < best) {
+    let mut current = limit.current;
+    if current.is_some_and(|now| now < best) {
         let raised = Rlimit { current: Some(best), maximum: limit.maximum };
         match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => tracing::debug!(files = best, "limit of open files raised"),
+            Ok(()) => {
+                current = Some(best);
+                tracing::debug!(files = best, "limit of open files raised");
+            }
             Err(e) => tracing::warn!("the limit of open files cannot be raised: {e}"),
         }
     }
+    current.map(|files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
 #[cfg(not(unix))]
-pub(super) fn raise_file_limit() {}
+pub(super) fn raise_file_limit() -> Option<usize> {
+    None
+}
 
 /// Keeps keys out of core files: a crash writes none, and where the system has a say (Linux) no other process of the
 /// same user can look into this one. Call it before there are keys. Answers what could not be done, for the log.

@@ -15,7 +15,7 @@ use super::links::{ControlOutlets, GateMetrics, PeerBatch};
 #[cfg(feature = "sim")]
 use super::machine::Machine;
 use super::names::{AddressBook, BookFiles};
-use super::persist::{self, Job};
+use super::persist::{self, DiskMetrics, Job};
 use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
@@ -164,8 +164,11 @@ pub(super) async fn start(
     let plane_engine_metrics = plane_engine.metrics();
     let (plane, mut counters) =
         start_plane(plane_engine, &tasks, (clock.clone(), rng.fork("plane task")), q.peers.1, outlets);
-    start_disk(&disk_tasks, storage.clone(), lock, q.disk.1);
     let (board, status) = StatusBoard::new();
+    let disk_metrics = Arc::<DiskMetrics>::default();
+    let disk = persist::run(storage.clone(), q.disk.1, clock.clone(), board.clone(), disk_metrics.clone());
+    start_disk(&disk_tasks, lock, disk);
+    counters.push(("disk", Box::new(move || disk_metrics.snapshot())));
     let (view_tx, view) = watch::channel(PeerView::default());
     let health = Health::new(
         clock.now(),
@@ -277,8 +280,7 @@ fn start_plane(
 }
 
 /// The directory is free for another router when the last of this one is written.
-fn start_disk(tasks: &Tasks, storage: Storage, lock: Option<std::fs::File>, jobs: QueueReceiver<Job>) {
-    let disk = persist::run(storage, jobs);
+fn start_disk(tasks: &Tasks, lock: Option<std::fs::File>, disk: impl Future<Output = ()> + Send + 'static) {
     tasks.spawn_orderly("disk", async move {
         disk.await;
         drop(lock);
@@ -355,17 +357,22 @@ fn face(config: &RouterConfig, port: u16) -> PublicFace {
 }
 
 fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
+    let usual = TransportConfig::default();
+    // Of the sockets for links a quarter is for those that are being made.
+    let (links, making) =
+        config.socket_shares().map_or((usize::MAX, usize::MAX), |(all, _)| (all - all / 4, (all / 8).max(1)));
     TransportConfig {
+        sessions_max: config.limits.links.min(links),
+        dials_max: usual.dials_max.min(making),
+        pending_max: config.limits.handshakes.min(making),
         net_id: config.net_id,
         bind: config.listen_addrs(port),
         published: config.host.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
         bind_outgoing: config.test_network,
         test_network: config.test_network,
-        sessions_max: config.limits.links,
-        pending_max: config.limits.handshakes,
         handshakes_per_second: config.limits.handshakes_per_second,
         rate: config.limits.link_rate(),
-        ..TransportConfig::default()
+        ..usual
     }
 }
 
@@ -415,7 +422,10 @@ async fn load_known(router: &Router, storage: &Storage) {
     {
         router.inner.requests.send(Request::LoadProfiles(text)).await;
     }
-    let stored = storage.routers();
+    let (stored, damaged) = storage.routers();
+    if damaged > 0 {
+        tracing::warn!(files = damaged, "damaged files of the netDb are set aside and removed at the next start");
+    }
     if !stored.is_empty() {
         tracing::info!(routers = stored.len(), "known routers loaded");
         router.inner.requests.send(Request::Load(stored)).await;

@@ -136,6 +136,9 @@ pub struct RouterConfig {
     /// Memory in MiB that links, tunnels, tables, streams and clients may hold together, at least 64. Short of it, work for
     /// others is given up first, and own streams slow down. Code and the system's buffers come in addition. Default 256.
     pub memory_max: u32,
+    /// How many files and sockets the process may have open: the router shares them out between links and SAM, see
+    /// [`Self::socket_shares`]. `None` (default): no such limit; the command finds it out.
+    pub open_files: Option<usize>,
     /// Threads of the runtime that the command makes; a library user's router runs on its caller's runtime. Default 1.
     pub threads: usize,
     /// What the command logs, as a `tracing` filter. Default `info`.
@@ -169,6 +172,7 @@ impl Default for RouterConfig {
             hosts: Vec::new(),
             subscriptions: SubscriptionConfig::default(),
             memory_max: 256,
+            open_files: None,
             threads: 1,
             log: "info".into(),
         }
@@ -361,6 +365,16 @@ impl RouterConfig {
     pub fn outgoing_from(&self, ipv4: bool) -> Option<IpAddr> {
         let chosen = if self.test_network { &self.host } else { &self.bind };
         chosen.iter().copied().find(|ip| ip.is_ipv4() == ipv4 && !ip.is_unspecified())
+    }
+
+    /// Most links and most SAM sockets that [`Self::open_files`] leaves room for. 64 are kept back, half of them for
+    /// files, listeners and what is being accepted, half as a dowry for SAM, so that it works when there are very few;
+    /// of the others links get four fifths. Limit K5.
+    pub fn socket_shares(&self) -> Option<(usize, usize)> {
+        const KEPT: usize = 64;
+        let free = self.open_files?.saturating_sub(KEPT);
+        let links = free * 4 / 5;
+        Some((links.max(8), free - links + KEPT / 2))
     }
 
     /// Whether this is the live network.

@@ -16,7 +16,11 @@ use crate::wire::{
 };
 
 const FILE: &str = "router.keys";
-const MAGIC: &[u8; 8] = b"SMVRKEY1";
+/// The same once more: a disk that spoils one file rarely spoils two.
+const COPY: &str = "router.keys.bak";
+/// What key files begin with: a word, and the version of what follows.
+const MAGIC: &[u8; 7] = b"SMVRKEY";
+const VERSION: u8 = b'1';
 
 /// API version that we publish: what we implement, below the build bandwidth options of 0.9.65.
 pub const ROUTER_VERSION: &str = "0.9.64";
@@ -51,28 +55,43 @@ impl RouterKeys {
         }
     }
 
-    /// Reads the key file, or makes keys and writes it. A damaged file is never overwritten.
+    /// Reads the keys, or makes them and writes them, twice. Where one of the two files is lost or damaged the other
+    /// one serves and is copied. If neither can be used nothing is overwritten. New keys are used only once they are
+    /// on the disk.
     ///
     /// # Errors
-    /// When the file is damaged, or cannot be read or written.
+    /// When a file is open to others, both are damaged, or they cannot be read or written.
     pub fn load_or_create(storage: &Storage, rng: &mut Rng) -> Result<Self, StorageError> {
-        if let Some(bytes) = storage.read(FILE)?.map(Zeroizing::new) {
-            let path = storage.path(FILE).unwrap_or_default();
-            return Self::from_bytes(&bytes).ok_or_else(|| {
-                StorageError::new(
-                    &path,
-                    "is damaged; restore it from a backup, or move it away to start with a new identity",
-                )
-            });
+        let own = storage.read_private(FILE)?.map(Zeroizing::new);
+        let copy = storage.read_private(COPY)?.map(Zeroizing::new);
+        let read = |bytes: &Option<Zeroizing<Vec<u8>>>| bytes.as_ref().map(|b| Self::from_bytes(b));
+        let keys = match (read(&own), read(&copy)) {
+            (None, None) => {
+                let keys = Self::generate(rng);
+                storage.write(FILE, &keys.to_bytes(), true)?;
+                keys
+            }
+            (Some(Ok(keys)), _) => keys,
+            (own, Some(Ok(keys))) => {
+                tracing::warn!("{FILE} is {}; its copy {COPY} is used", own.map_or("lost", |_| "damaged"));
+                storage.set_aside(FILE);
+                warn_if_failed(storage.write(FILE, &keys.to_bytes(), true));
+                keys
+            }
+            (Some(Err(damage)), _) => return Err(damage.explain(storage, FILE)),
+            (None, Some(Err(damage))) => return Err(damage.explain(storage, COPY)),
+        };
+        // A copy that cannot be written today is written at the next start.
+        if copy.is_none_or(|copy| *copy != *keys.to_bytes()) {
+            warn_if_failed(storage.write(COPY, &keys.to_bytes(), true));
         }
-        let keys = Self::generate(rng);
-        storage.write(FILE, &keys.to_bytes(), true)?;
         Ok(keys)
     }
 
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(640));
         out.extend_from_slice(MAGIC);
+        out.push(VERSION);
         self.identity.encode(&mut out);
         out.extend_from_slice(self.signing.seed().as_ref());
         out.extend_from_slice(self.encryption.to_bytes().as_ref());
@@ -83,15 +102,21 @@ impl RouterKeys {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
+        match bytes.strip_prefix(MAGIC).and_then(<[u8]>::first) {
+            Some(&VERSION) => Self::from_version_1(bytes).ok_or(Damage::Damaged),
+            Some(version @ b'0'..=b'9') => Err(Damage::Version(char::from(*version))),
+            _ => Err(Damage::Damaged),
+        }
+    }
+
+    fn from_version_1(bytes: &[u8]) -> Option<Self> {
         let (body, sum) = bytes.split_last_chunk::<32>()?;
         if sha256(&[body]) != *sum {
             return None;
         }
         let mut r = Reader::new(body);
-        if r.array::<8>().ok()? != *MAGIC {
-            return None;
-        }
+        r.array::<8>().ok()?; // word and version
         let identity = RouterIdentity::decode(&mut r).ok()?;
         let seed = Zeroizing::new(r.array::<32>().ok()?);
         let signing = SigningKey::from_seed(&seed);
@@ -157,6 +182,34 @@ impl RouterKeys {
             None => options.set("caps", "4"),
         }
         RouterAddress { cost: if at.is_some() { 3 } else { 14 }, style: "NTCP2".into(), options }
+    }
+}
+
+/// Why a key file cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    Damaged,
+    Version(char),
+}
+
+impl Damage {
+    fn explain(self, storage: &Storage, name: &str) -> StorageError {
+        let problem = match self {
+            Self::Damaged => format!(
+                "is damaged, and there is no whole copy of it; restore it from a backup, or move {FILE} and {COPY} away \
+                 to start with a new identity"
+            ),
+            Self::Version(version) => {
+                format!("is of version {version}, which only a later release can read; use that one")
+            }
+        };
+        StorageError::new(&storage.path(name).unwrap_or_default(), problem)
+    }
+}
+
+fn warn_if_failed(done: Result<(), StorageError>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, "the keys could not be written a second time; the router goes on");
     }
 }
 

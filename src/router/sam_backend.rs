@@ -153,10 +153,11 @@ impl Backend for SamBackend {
             transit_tunnels: status.transit,
             uptime_s: router.uptime().as_secs(),
             note: format!(
-                "{:?}, {} floodfills known, {}",
+                "{:?}, {} floodfills known, {}{}",
                 status.stage,
                 status.known.1,
-                if status.published { "published" } else { "not published" }
+                if status.published { "published" } else { "not published" },
+                status.disk.map_or_else(String::new, |problem| format!("; the disk refuses: {problem}"))
             ),
             memory: sam_status::memory(&router.inner.budget),
         }

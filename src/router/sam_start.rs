@@ -48,6 +48,9 @@ fn sam_config(router: &Router) -> SamConfig {
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
     sam.limits.linger = config.sam_linger;
     sam.budget = router.inner.budget.clone();
+    if let Some((_, sockets)) = config.socket_shares() {
+        sam.limits.sockets = sam.limits.sockets.min(sockets);
+    }
     sam.users = config.data_dir.as_ref().map(|dir| dir.join(USERS_FILE));
     sam.auth = access.auth;
     sam.forward_certs = access.forward_certs.clone();

@@ -40,6 +40,8 @@ pub struct Status {
     pub cut_off_since: Option<Mono>,
     /// What went wrong last while building our own tunnels; `None` once they stand.
     pub trouble: Option<String>,
+    /// Why state is not being saved; `None` while it is. The router goes on without.
+    pub disk: Option<String>,
 }
 
 /// The writing end.
@@ -99,6 +101,10 @@ impl StatusBoard {
 
     pub(crate) fn transit(&self, n: usize) {
         self.change(|s| s.transit = n);
+    }
+
+    pub(crate) fn disk(&self, problem: Option<String>) {
+        self.change(|s| s.disk = problem);
     }
 
     pub(crate) fn trouble(&self, pool: PoolId, text: Option<String>) {

@@ -165,7 +165,13 @@ impl Engine {
             Input::Message { source, message } => self.on_message(now, source, &message),
             Input::RouterInfo { from, bytes, flood } => self.on_transport_info(now, from, &bytes, flood),
             Input::Load(bytes) => {
-                let _ = self.take_router(now, &bytes, None, Origin::Disk);
+                // Damaged on the disk: it would be read in vain at every start. What is only old may have been called
+                // so by a wrong clock, and stays.
+                if self.take_router(now, &bytes, None, Origin::Disk) == Err(Refusal::BadSignature)
+                    && let Ok(info) = RouterInfo::from_bytes(&bytes)
+                {
+                    self.actions.push_back(Action::Forget(info.hash()));
+                }
             }
             Input::Bootstrap(bytes) => {
                 let _ = self.take_router(now, &bytes, None, Origin::Bundle);

@@ -80,3 +80,18 @@ fn reserved_addresses_are_known() {
         assert!(is_public(ip.parse().unwrap()), "{ip}");
     }
 }
+
+#[test]
+fn sockets_are_shared_out_by_what_the_process_may_open() {
+    let shares = |files| RouterConfig { open_files: files, ..RouterConfig::default() }.socket_shares();
+    assert_eq!(shares(None), None);
+    assert_eq!(shares(Some(128)), Some((51, 45)));
+    assert_eq!(shares(Some(1024)), Some((768, 224)));
+    assert_eq!(shares(Some(65_536)), Some((52_377, 13_127)));
+    for files in 0..2_000 {
+        let (links, sam) = shares(Some(files)).unwrap();
+        assert!(links >= 8 && sam >= 32);
+        assert!(files < 128 || links + sam + 32 == files, "{files}");
+        assert!(files < 128 || links * 10 <= (files - 64) * 8);
+    }
+}
