@@ -3,7 +3,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::base::{Queue, QueueSender};
+use crate::base::{Queue, QueueSender, watch};
 use crate::router::status::Status;
 
 fn temp_dir(name: &str) -> PathBuf {
@@ -15,7 +15,7 @@ fn temp_dir(name: &str) -> PathBuf {
 /// A disk task whose clock is the paused one of the test.
 fn start(
     storage: &Storage,
-) -> (QueueSender<Job>, tokio::sync::watch::Receiver<Status>, tokio::task::JoinHandle<()>) {
+) -> (QueueSender<Job>, watch::Receiver<Status>, tokio::task::JoinHandle<()>) {
     let (jobs, receiver) = Queue::bounded("disk_jobs", 64);
     let (board, status) = StatusBoard::new();
     let task =
