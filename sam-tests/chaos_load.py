@@ -13,12 +13,14 @@ import socket
 import threading
 import time
 
-from samclient import Sam, SamError, Session, Task, pair
+from samclient import Sam, SamError, Session, Task, _greet
 
 BLOCK = 8192
 HEAD = 1 + 8 + 32
 # After a router died the other end of its streams has so long to find out; two minutes are ours, the rest the machine's.
 TOLD_S = 150
+# An attempt to open a stream takes so long at most; its router may have gone meanwhile.
+OPEN_S = 15
 # A stream that nobody broke never stands still for longer.
 STILL_S = 100
 POOL = os.urandom(4 * BLOCK)
@@ -131,15 +133,33 @@ class Line:
         session = self.sessions.get(router.name)
         if session and not _hung_up(session.control):
             return session
-        session = Session(router.sam, self.hops, timeout=60)
+        session = Session(router.sam, self.hops, timeout=OPEN_S)
         self.sessions[router.name] = session
         return session
+
+    def _open(self):
+        """One attempt: a stream over which a byte went in each direction."""
+        client, server = self._session(self.a), self._session(self.b)
+        far = near = None
+        try:
+            far = server.accept()
+            greeter = Task(_greet, far)
+            near = client.connect_once(server.destination)
+            near.socket.sendall(b"?")
+            if near.receive_exactly(1) != b"!":
+                raise SamError("the first byte came back wrong")
+            greeter.result(OPEN_S)
+            return near, far
+        except BaseException:
+            for sam in (near, far):
+                if sam:
+                    sam.close()
+            raise
 
     def _run(self):
         while not self.load.closing.is_set():
             try:
-                client, server = self._session(self.a), self._session(self.b)
-                near, far, _ = pair(client, server, patience=20)
+                near, far = self._open()
             except (SamError, OSError) as e:
                 self.trouble = str(e)
                 self.load.closing.wait(0.5)

@@ -424,7 +424,10 @@ async fn load_known(router: &Router, storage: &Storage) {
     }
     let (stored, damaged) = storage.routers();
     if damaged > 0 {
-        tracing::warn!(files = damaged, "damaged files of the netDb are set aside and removed at the next start");
+        tracing::warn!(
+            files = damaged,
+            "damaged files of the netDb are set aside and removed at the next start"
+        );
     }
     if !stored.is_empty() {
         tracing::info!(routers = stored.len(), "known routers loaded");

@@ -158,7 +158,8 @@ impl Storage {
             Err(NotPrivate::Io(e)) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(NotPrivate::Io(e)) => format!("cannot be read: {e}"),
             Err(NotPrivate::Link) => {
-                "is a symbolic link, which a file of secrets must not be; put the file itself there".to_owned()
+                "is a symbolic link, which a file of secrets must not be; put the file itself there"
+                    .to_owned()
             }
             Err(NotPrivate::NotAFile) => "is not a file".to_owned(),
             Err(NotPrivate::Mode(mode)) => format!(

@@ -13,9 +13,7 @@ fn temp_dir(name: &str) -> PathBuf {
 }
 
 /// A disk task whose clock is the paused one of the test.
-fn start(
-    storage: &Storage,
-) -> (QueueSender<Job>, watch::Receiver<Status>, tokio::task::JoinHandle<()>) {
+fn start(storage: &Storage) -> (QueueSender<Job>, watch::Receiver<Status>, tokio::task::JoinHandle<()>) {
     let (jobs, receiver) = Queue::bounded("disk_jobs", 64);
     let (board, status) = StatusBoard::new();
     let task =

@@ -31,8 +31,9 @@ pub(super) fn make_private(path: &Path) -> Result<(), StorageError> {
     }
     if rustix::process::geteuid().as_raw() != meta.uid() {
         let owner = meta.uid();
-        let problem =
-            format!("belongs to user {owner}, not to you; run as that user or choose another with --data-dir");
+        let problem = format!(
+            "belongs to user {owner}, not to you; run as that user or choose another with --data-dir"
+        );
         return Err(StorageError::new(path, problem));
     }
     close_to_others(path, meta.mode() & 0o7777)
