@@ -48,6 +48,7 @@ FLOODS = [
     ("syns", ["syns", "--rate=1000"], "streams from 3 destinations, given up at once"),
     ("sam-sockets", ["sam-sockets", "--rate=1000", "--sockets=3000"], "SAM connections: silent, HELLO, HTTP"),
     ("sam-sessions", ["sam-sessions", "--rate=50", "--sockets=300"], "SAM sessions"),
+    ("sybils", ["sybils", "--attackers=40", "--caps=XfR"], "40 routers that link and then keep silent"),
     ("infos", ["infos", "--rate=5000", "--prepared=100000", "--attackers=5"], "signed RouterInfos of nobody"),
 ]
 # What i2pd 2.45.1 cannot be measured with: its bridge hangs when many sessions are closed.

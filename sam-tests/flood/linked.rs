@@ -42,7 +42,7 @@ impl Attacker {
     /// A new router with an address of its own.
     pub async fn new(args: &Args, rng: &mut Rng, n: usize) -> Result<Self> {
         let (clock, at) = (Clock::system(), args.attacker(n));
-        let us = craft::identity(rng, clock.now(), args.netid, at, "XR");
+        let us = craft::identity(rng, clock.now(), args.netid, at, &args.caps);
         let (tasks, hash) = (Tasks::new(), us.info.hash());
         let (info, info_rx) = watch::channel(us.info);
         let (to_plane, plane) = Queue::bounded("plane", 256);
@@ -236,6 +236,7 @@ pub async fn flood(args: &Args) -> Result<Report> {
     let (mut sent, mut held, mut turn) = (0, 0, 0);
     while let Some(due) = pace.due().await {
         all.iter_mut().for_each(Attacker::listen);
+        let due = if args.kind == Kind::Sybils { 0 } else { due };
         for _ in 0..due {
             turn += 1;
             let Some(from) = all.get(turn % args.attackers.max(1)) else { break };

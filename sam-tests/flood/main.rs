@@ -58,6 +58,8 @@ pub enum Kind {
     SamSockets,
     /// SAM sessions.
     SamSessions,
+    /// Routers that offer themselves as hops, link, and then do nothing that they are asked for.
+    Sybils,
     /// No flood: an honest router links to the victim twice a second and counts the milliseconds.
     Probe,
     /// No flood: uses as much of a core as `--rate` percent, to tell the victim's loss from the machine's.
@@ -83,6 +85,9 @@ pub struct Args {
     /// Routers that we pretend to be.
     #[arg(long, default_value_t = 5)]
     pub attackers: usize,
+    /// Capabilities that they state. By default nobody takes them as hops, so that a flood is that flood alone.
+    #[arg(long, default_value = "LHU")]
+    pub caps: String,
     /// First address of ours; attacker N has N added in its third byte.
     #[arg(long, default_value = "31.200.0.1")]
     pub base: Ipv4Addr,
@@ -154,7 +159,7 @@ async fn run(args: &Args) -> Result<Report> {
     match args.kind {
         Kind::Random | Kind::Valid | Kind::Replay => sockets::messages(args).await,
         Kind::Slow => sockets::slow(args).await,
-        Kind::Builds | Kind::Infos | Kind::Lookups | Kind::Garlic => linked::flood(args).await,
+        Kind::Builds | Kind::Infos | Kind::Lookups | Kind::Garlic | Kind::Sybils => linked::flood(args).await,
         Kind::Leases => linked::leases(args).await,
         Kind::Syns => syn::flood(args).await,
         Kind::SamSockets => sam::sockets(args).await,
