@@ -24,6 +24,8 @@ mod determinism;
 mod harness;
 #[path = "worlds/healthy.rs"]
 mod healthy;
+#[path = "worlds/hour.rs"]
+mod hour;
 #[path = "worlds/kit.rs"]
 mod kit;
 #[path = "worlds/ledger.rs"]
@@ -37,6 +39,7 @@ use harness::Scenario;
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "determinism", seeds: 1, run: determinism::run },
     Scenario { name: "healthy", seeds: 2, run: healthy::run },
+    Scenario { name: "hour", seeds: 0, run: hour::run },
     Scenario { name: "loss-5", seeds: 20, run: loss::five },
     Scenario { name: "loss-20", seeds: 20, run: loss::twenty },
 ];

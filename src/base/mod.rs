@@ -35,6 +35,8 @@ pub use metrics::Counter;
 pub use misdeeds::{Answers, Builds, Misdeeds, Stores};
 pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};
 pub use pipe::Doorbell;
+#[cfg(feature = "sim")]
+pub(crate) use queue::marks;
 pub use queue::{Queue, QueueReceiver, QueueSender};
 pub use rate::SharedRate;
 pub use rng::Rng;

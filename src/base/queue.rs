@@ -35,7 +35,16 @@ impl<T> Clone for QueueSender<T> {
 impl<T> QueueSender<T> {
     /// Waits for room: back-pressure. False when the receiver is gone.
     pub async fn send(&self, item: T) -> bool {
-        self.tx.send(item).await.is_ok()
+        let sent = self.tx.send(item).await.is_ok();
+        self.mark();
+        sent
+    }
+
+    /// Remembers how full the queue has been, for worlds.
+    #[cfg_attr(not(feature = "sim"), allow(clippy::unused_self, reason = "worlds alone look at it"))]
+    fn mark(&self) {
+        #[cfg(feature = "sim")]
+        marks::mark(self.name, self.tx.max_capacity(), self.tx.max_capacity() - self.tx.capacity());
     }
 
     /// Never waits: on a full or closed queue counts a loss and gives the item back.
@@ -43,12 +52,14 @@ impl<T> QueueSender<T> {
     /// # Errors
     /// The item, when there was no room or nobody to take it.
     pub fn try_push(&self, item: T) -> Result<(), T> {
-        self.tx.try_send(item).map_err(|e| {
+        let pushed = self.tx.try_send(item).map_err(|e| {
             self.refused.inc();
             match e {
                 mpsc::error::TrySendError::Full(item) | mpsc::error::TrySendError::Closed(item) => item,
             }
-        })
+        });
+        self.mark();
+        pushed
     }
 
     /// Waits for a slot; `None` when the receiver is gone.
@@ -102,5 +113,34 @@ impl<T> QueueReceiver<T> {
     /// The next item if there is one now.
     pub fn try_recv(&mut self) -> Option<T> {
         self.rx.try_recv().ok()
+    }
+}
+
+/// How full the queues of a world have been. A world lives on one thread, and so does its record.
+#[cfg(feature = "sim")]
+pub(crate) mod marks {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    thread_local! {
+        static MARKS: RefCell<BTreeMap<&'static str, (usize, usize)>> = const { RefCell::new(BTreeMap::new()) };
+    }
+
+    /// A queue of this name and bound holds so many items now.
+    pub(super) fn mark(name: &'static str, bound: usize, held: usize) {
+        MARKS.with_borrow_mut(|marks| {
+            let entry = marks.entry(name).or_default();
+            *entry = (bound.max(entry.0), held.max(entry.1));
+        });
+    }
+
+    /// Name, bound and most items at once of every queue that was used on this thread.
+    pub(crate) fn read() -> Vec<(&'static str, usize, usize)> {
+        MARKS.with_borrow(|marks| marks.iter().map(|(name, (bound, most))| (*name, *bound, *most)).collect())
+    }
+
+    /// Begins anew.
+    pub(crate) fn clear() {
+        MARKS.with_borrow_mut(BTreeMap::clear);
     }
 }

@@ -59,7 +59,7 @@ pub use net::SimNet;
 pub use node::{Crash, Node, RouterSetup, Timing};
 pub use tap::{Chunk, Leak, Seen, Tap, Verdict};
 pub use trace::TraceHash;
-pub use world::{Outcome, World, WorldConfig, run, run_with};
+pub use world::{Outcome, QueueMark, World, WorldConfig, run, run_with};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::net::SimNet;
 use super::node::{Machine, Node, RouterSetup};
 use super::tap::{Leak, Seen, Tap};
 use super::trace::{Trace, TraceHash};
-use crate::base::{Rng, Tasks};
+use crate::base::{Rng, Tasks, marks};
 use crate::router::Stage;
 
 /// Noon of the first of January 2026: no midnight is near.
@@ -107,6 +107,17 @@ where
     outcome
 }
 
+/// How full a kind of queue has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueMark {
+    /// As in `docs/architecture.md`.
+    pub name: &'static str,
+    /// Most items that it may hold.
+    pub bound: usize,
+    /// Most items that one of them has held.
+    pub most: usize,
+}
+
 /// A world. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct World {
@@ -143,6 +154,7 @@ impl World {
         let trace = Trace::new(config.seed, config.log);
         let fabric = Fabric::new(rng.fork("network"), trace, config.link.clone());
         let tasks = Tasks::new();
+        marks::clear();
         tasks.spawn("sim network", fabric.clone().run());
         let inner = Inner { config, fabric, machines: Mutex::default(), rng: Mutex::new(rng), tasks };
         Self { inner: Arc::new(inner) }
@@ -398,6 +410,11 @@ impl World {
     pub fn net_stats(&self) -> NetStats {
         let state = self.inner.fabric.lock();
         NetStats { open: state.open_connections(), ..state.stats }
+    }
+
+    /// How full the queues between tasks have been, all routers of the world together.
+    pub fn queues(&self) -> Vec<QueueMark> {
+        marks::read().into_iter().map(|(name, bound, most)| QueueMark { name, bound, most }).collect()
     }
 
     /// The trace hash so far.
