@@ -8,9 +8,8 @@ use samovar::sim::{self, RouterSetup};
 
 /// One world. Says what it costs; `SIM_ROUTERS` and `SIM_MINUTES` make it smaller or larger.
 pub(crate) fn run(seed: u64) -> String {
-    let number = |name: &str, usual: u64| {
-        std::env::var(name).ok().map_or(usual, |v| v.parse().expect("a number"))
-    };
+    let number =
+        |name: &str, usual: u64| std::env::var(name).ok().map_or(usual, |v| v.parse().expect("a number"));
     let routers = usize::try_from(number("SIM_ROUTERS", 50)).expect("few");
     let minutes = number("SIM_MINUTES", 60);
     let outcome = sim::run(seed, |world| async move {

@@ -20,6 +20,13 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     if config.sam.is_none() && access.tls.is_none() && access.unix.is_none() {
         return Ok(());
     }
+    open(router).await.map(|_| ())
+}
+
+/// Opens the bridge with whatever ways in the configuration has.
+pub(super) async fn open(router: &Router) -> Result<SamServer, StartError> {
+    let config = &router.inner.config;
+    let access = &config.sam_access;
     if config.sam_spare {
         let spares = Arc::new(Spares::new(Arc::downgrade(&router.inner)));
         let _ = router.inner.spares.set(spares.clone());
@@ -39,7 +46,7 @@ pub(super) async fn start(router: &Router) -> Result<(), StartError> {
     if let Some(path) = &access.unix {
         tracing::info!(path = %path.display(), "SAM ready on the Unix socket");
     }
-    Ok(())
+    Ok(server)
 }
 
 fn sam_config(router: &Router) -> SamConfig {

@@ -121,6 +121,20 @@ impl Door {
     }
 }
 
+/// Takes a program of a simulated machine in, or turns it away without a word.
+#[cfg(feature = "sim")]
+pub(super) fn admit_simulated(stream: tokio::io::DuplexStream, address: SocketAddr, shared: &Arc<Shared>) {
+    shared.metrics.sockets_accepted.inc();
+    let Some(seat) = Seat::take(shared, address.ip()) else {
+        shared.metrics.sockets_refused_full.inc();
+        return;
+    };
+    shared.tasks.spawn("sam_conn", async move {
+        conn::run(Socket::Simulated(stream), Origin::Net(address), seat.shared.clone()).await;
+        drop(seat);
+    });
+}
+
 impl Caller {
     /// Says why, and stays until the client has read it, as long as there are not too many of these.
     fn refuse(self, message: String, shared: &Arc<Shared>) {

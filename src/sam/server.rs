@@ -334,6 +334,12 @@ impl SamServer {
         Ok(Self { shared, address, tls: tls_address, udp: udp_address })
     }
 
+    /// A program of a simulated machine calls from `address`.
+    #[cfg(feature = "sim")]
+    pub(crate) fn call(&self, stream: tokio::io::DuplexStream, address: SocketAddr) {
+        super::listen::admit_simulated(stream, address, &self.shared);
+    }
+
     /// Where it listens for plain TCP, with the port the system chose for 0.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address

@@ -30,6 +30,9 @@ pub(super) enum Socket {
     Unix(UnixStream),
     /// TLS over TCP, from either side.
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// A program on a simulated machine.
+    #[cfg(feature = "sim")]
+    Simulated(tokio::io::DuplexStream),
 }
 
 /// Where a client called from.
@@ -77,6 +80,8 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(_) => return,
             Self::Tls(tls) => tls.get_ref().0,
+            #[cfg(feature = "sim")]
+            Self::Simulated(_) => return,
         };
         let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
     }
@@ -141,6 +146,8 @@ impl AsyncRead for Socket {
             #[cfg(unix)]
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, space),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, space),
+            #[cfg(feature = "sim")]
+            Self::Simulated(stream) => Pin::new(stream).poll_read(cx, space),
         }
     }
 }
@@ -152,6 +159,8 @@ impl AsyncWrite for Socket {
             #[cfg(unix)]
             Self::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            #[cfg(feature = "sim")]
+            Self::Simulated(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -161,6 +170,8 @@ impl AsyncWrite for Socket {
             #[cfg(unix)]
             Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(feature = "sim")]
+            Self::Simulated(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -170,6 +181,8 @@ impl AsyncWrite for Socket {
             #[cfg(unix)]
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            #[cfg(feature = "sim")]
+            Self::Simulated(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

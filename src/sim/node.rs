@@ -2,9 +2,11 @@
 //! One machine of a world: its disk, its clocks, its place in the network, and the router on it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::io::DuplexStream;
 
 use super::fabric::{HostId, Nat};
 use super::link::LinkProfile;
@@ -13,9 +15,12 @@ use super::world::World;
 use crate::base::{Keeper, Misdeeds, Net, Rng};
 use crate::router::storage::Disk;
 use crate::router::{Router, RouterConfig, StartError, machine};
+use crate::sam::SamServer;
 
 /// Port of every simulated router, unless its configuration has another.
 const PORT: u16 = 17_656;
+/// Bytes between a program and the SAM bridge, in either direction.
+const SAM_BUFFER: usize = 64 * 1024;
 
 /// Which rules and times the routers keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -100,6 +105,7 @@ pub(super) struct Machine {
     misdeeds: Arc<Misdeeds>,
     keeper: Keeper,
     router: Option<Router>,
+    sam: Option<SamServer>,
     lives: u64,
     skew_ms: i64,
     /// When it fell asleep.
@@ -117,9 +123,16 @@ impl Machine {
             misdeeds: Arc::default(),
             keeper: Keeper::default(),
             router: None,
+            sam: None,
             lives: 0,
             asleep: None,
         }
+    }
+
+    /// Takes the router away.
+    fn end(&mut self) -> (Option<Router>, Keeper, HostId) {
+        self.sam = None;
+        (self.router.take(), self.keeper.clone(), self.host)
     }
 
     fn config(&self) -> RouterConfig {
@@ -231,6 +244,35 @@ impl Node {
         found.map_or(0, |(_, _, value)| value)
     }
 
+    /// A program on the machine calls the router's SAM bridge, which is opened with the first call.
+    ///
+    /// # Panics
+    /// When no router runs, or the bridge cannot be opened.
+    #[allow(clippy::panic, reason = "a mistake of the scenario")]
+    pub async fn sam_client(&self) -> DuplexStream {
+        let open = self.with(|m| m.sam.clone());
+        let server = match open {
+            Some(server) => server,
+            None => match self.router().open_sam().await {
+                Ok(server) => self.with(|m| m.sam.get_or_insert(server).clone()),
+                Err(error) => panic!("{}: {error}", self.name()),
+            },
+        };
+        let (client, socket) = tokio::io::duplex(SAM_BUFFER);
+        server.call(socket, SocketAddr::from(([127, 0, 0, 1], PORT)));
+        client
+    }
+
+    /// Sessions of the SAM bridge that exist or are being made; 0 if it was never opened.
+    pub fn sam_sessions(&self) -> usize {
+        self.with(|m| m.sam.as_ref().map_or(0, SamServer::sessions))
+    }
+
+    /// Bytes of the router's memory budget in use, and the whole of it.
+    pub fn memory(&self) -> (u64, u64) {
+        self.running().map_or((0, 0), |r| r.memory())
+    }
+
     /// Tasks of the router that run.
     pub fn tasks(&self) -> usize {
         self.running().map_or(0, |r| r.tasks())
@@ -264,7 +306,7 @@ impl Node {
 
     /// Ends the router without warning and returns when nothing of it is left but its disk.
     pub async fn crash(&self, kind: Crash) {
-        let (router, keeper, host) = self.with(|m| (m.router.take(), m.keeper.clone(), m.host));
+        let (router, keeper, host) = self.with(Machine::end);
         self.world.note("crash", self.index as u64, [u64::from(kind == Crash::Power), 0, 0]);
         if kind == Crash::Power {
             self.world.set_up(host, false);
@@ -294,7 +336,7 @@ impl Node {
 
     /// Stops the router in order.
     pub async fn shutdown(&self) {
-        let router = self.with(|m| m.router.take());
+        let (router, ..) = self.with(Machine::end);
         self.world.note("shutdown", self.index as u64, [0; 3]);
         if let Some(router) = router {
             router.shutdown().await;
