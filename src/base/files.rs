@@ -103,7 +103,9 @@ pub(crate) fn read_at_most(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 }
 
 fn read_open(file: File, max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // In a buffer that need not grow: a key file would leave parts of itself behind.
+    let size = file.metadata()?.len().min(max);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).saturating_add(64));
     let taken = file.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if taken as u64 > max {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));

@@ -6,10 +6,12 @@ use rand_core::{Rng as _, SeedableRng};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// A generator of one room. Rooms get theirs by [`Rng::fork`], so a further draw in one does not disturb the others.
 pub struct Rng {
-    inner: ChaCha20Rng,
+    /// In one place, where it is wiped: who knows its state knows every key that is drawn later.
+    inner: Box<ChaCha20Rng>,
 }
 
 impl Rng {
@@ -18,22 +20,26 @@ impl Rng {
     /// # Errors
     /// When the system gives no randomness, in which case no router may start.
     pub fn from_os() -> Result<Self, getrandom::Error> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)?;
-        Ok(Self { inner: ChaCha20Rng::from_seed(seed) })
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed)?;
+        Ok(Self::with(*seed))
     }
 
     /// Seeded from a number: for tests and simulated worlds.
     pub fn from_seed(seed: u64) -> Self {
         let seed = Sha256::new_with_prefix(b"samovar seed").chain_update(seed.to_be_bytes()).finalize();
-        Self { inner: ChaCha20Rng::from_seed(seed.into()) }
+        Self::with(seed.into())
+    }
+
+    fn with(seed: [u8; 32]) -> Self {
+        Self { inner: Box::new(ChaCha20Rng::from_seed(seed)) }
     }
 
     /// An independent generator for `label`.
     pub fn fork(&mut self, label: &str) -> Self {
         let drawn: [u8; 32] = self.bytes();
         let seed = Sha256::new_with_prefix(drawn).chain_update(label.as_bytes()).finalize();
-        Self { inner: ChaCha20Rng::from_seed(seed.into()) }
+        Self::with(seed.into())
     }
 
     /// Fills `out`.

@@ -41,14 +41,14 @@ mod verified;
 pub mod x25519;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use aead::BadMac;
 pub use blinding::BlindedKey;
 pub use chacha::{chacha20_stream, counter_nonce};
 pub use hash::sha256;
 pub use password::{PasswordHash, PasswordMemory};
-pub use secret::Secret32;
+pub use secret::{Secret32, clear_stack};
 pub use sign::{BadSignature, SigningKey, verify};
 pub use verified::Verified;
 pub use x25519::{SharedSecret, X25519Public, X25519Secret};

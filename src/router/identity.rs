@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::storage::{Storage, StorageError};
 use crate::base::Rng;
-use crate::crypto::{SigningKey, X25519Secret, sha256};
+use crate::crypto::{SigningKey, X25519Secret, clear_stack, sha256};
 use crate::wire::{
     CRYPTO_X25519, KeysAndCert, Mapping, Reader, RouterAddress, RouterHash, RouterIdentity, RouterInfo,
     SigType, Wire, b64,
@@ -62,6 +62,12 @@ impl RouterKeys {
     /// # Errors
     /// When a file is open to others, both are damaged, or they cannot be read or written.
     pub fn load_or_create(storage: &Storage, rng: &mut Rng) -> Result<Self, StorageError> {
+        let keys = Self::load_or_make(storage, rng);
+        clear_stack();
+        keys
+    }
+
+    fn load_or_make(storage: &Storage, rng: &mut Rng) -> Result<Self, StorageError> {
         let own = storage.read_private(FILE)?.map(Zeroizing::new);
         let copy = storage.read_private(COPY)?.map(Zeroizing::new);
         let read = |bytes: &Option<Zeroizing<Vec<u8>>>| bytes.as_ref().map(|b| Self::from_bytes(b));

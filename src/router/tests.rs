@@ -10,6 +10,8 @@ use super::{Router, RouterConfig, Stage};
 use crate::destination::SessionConfig;
 
 mod keys;
+#[cfg(target_os = "linux")]
+mod wiped;
 
 /// Routers that know each other; half of them floodfills.
 async fn network(n: usize) -> Vec<Router> {

@@ -15,11 +15,12 @@ pub struct AnySigningKey {
     public: Vec<u8>,
 }
 
-/// What is behind an [`AnySigningKey`].
+/// What is behind an [`AnySigningKey`]. All of them are pointers: a larger one would give the others unused bytes, and
+/// whatever was on the stack where such a value is made would travel in these.
 enum Kind {
     Ed25519(SigningKey),
     Red(RedSigningKey),
-    Ecdsa(SigType, Zeroizing<Vec<u8>>),
+    Ecdsa(SigType, Box<Zeroizing<Vec<u8>>>),
 }
 
 impl fmt::Debug for AnySigningKey {
@@ -77,7 +78,7 @@ impl AnySigningKey {
             SigType::EcdsaP384 => ecdsa::public_p384(private)?,
             SigType::EcdsaP521 => ecdsa::public_p521(private)?,
         };
-        Some(Self { kind: Kind::Ecdsa(sig_type, Zeroizing::new(private.to_vec())), public })
+        Some(Self { kind: Kind::Ecdsa(sig_type, Box::new(Zeroizing::new(private.to_vec()))), public })
     }
 
     /// The private key, to keep it on disk or hand it back to its owner.
@@ -86,7 +87,7 @@ impl AnySigningKey {
         match &self.kind {
             Kind::Ed25519(key) => Zeroizing::new(key.seed().to_vec()),
             Kind::Red(key) => Zeroizing::new(key.to_bytes().to_vec()),
-            Kind::Ecdsa(_, private) => private.clone(),
+            Kind::Ecdsa(_, private) => (**private).clone(),
         }
     }
 

@@ -16,9 +16,11 @@ use super::super::Secret32;
 /// Random bytes in the nonce of a signature.
 const NONCE_LEN: usize = 80;
 
-/// A RedDSA private key. Wiped when dropped.
-pub struct RedSigningKey {
-    scalar: Box<Scalar>,
+/// A RedDSA private key. It stays in one place, and is wiped there when dropped.
+pub struct RedSigningKey(Box<Pair>);
+
+struct Pair {
+    scalar: Scalar,
     public: [u8; 32],
 }
 
@@ -28,7 +30,7 @@ impl fmt::Debug for RedSigningKey {
     }
 }
 
-impl Drop for RedSigningKey {
+impl Drop for Pair {
     fn drop(&mut self) {
         self.scalar.zeroize();
     }
@@ -50,34 +52,34 @@ impl RedSigningKey {
     }
 
     fn from_scalar(scalar: Scalar) -> Self {
-        Self { scalar: Box::new(scalar), public: EdwardsPoint::mul_base(&scalar).compress().to_bytes() }
+        Self(Box::new(Pair { scalar, public: EdwardsPoint::mul_base(&scalar).compress().to_bytes() }))
     }
 
     /// The scalar, to keep it on disk.
     #[must_use]
     pub fn to_bytes(&self) -> Secret32 {
-        Secret32::new(self.scalar.to_bytes())
+        Secret32::new(self.0.scalar.to_bytes())
     }
 
     /// The scalar itself.
     pub(super) const fn scalar(&self) -> Scalar {
-        *self.scalar
+        self.0.scalar
     }
 
     /// The public key.
     #[must_use]
     pub const fn public(&self) -> [u8; 32] {
-        self.public
+        self.0.public
     }
 
     /// Signs the concatenation of `parts`.
     pub fn sign_parts<R: CryptoRng + ?Sized>(&self, rng: &mut R, parts: &[&[u8]]) -> [u8; 64] {
         let mut random = Zeroizing::new([0u8; NONCE_LEN]);
         rng.fill_bytes(&mut *random);
-        let mut nonce = hash_to_scalar(&[&*random, &self.public], parts);
+        let mut nonce = hash_to_scalar(&[&*random, &self.0.public], parts);
         let point = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
-        let challenge = hash_to_scalar(&[&point, &self.public], parts);
-        let answer = nonce + challenge * *self.scalar;
+        let challenge = hash_to_scalar(&[&point, &self.0.public], parts);
+        let answer = nonce + challenge * self.0.scalar;
         nonce.zeroize();
         let mut signature = [0u8; 64];
         signature[..32].copy_from_slice(&point);

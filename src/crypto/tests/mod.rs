@@ -6,10 +6,14 @@
 
 mod encrypted_ls;
 mod handshake;
+#[cfg(target_os = "linux")]
+pub(crate) mod heap;
 mod keys;
 mod password;
 mod signatures;
 mod symmetric;
+#[cfg(target_os = "linux")]
+mod wiped;
 
 use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;

@@ -5,4 +5,6 @@ mod pair;
 mod speed;
 mod traffic;
 mod vectors;
+#[cfg(target_os = "linux")]
+mod wiped;
 mod world;

@@ -233,3 +233,30 @@ fn feed_any(session: &mut Session, wire: &[u8], chunk: usize) {
         buf.drain(..done);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn keys_of_a_session_go_with_it() {
+    use crate::crypto::tests::heap::{Search, in_child};
+    if in_child("transport::ntcp2::session::tests::keys_of_a_session_go_with_it") {
+        return;
+    }
+    let secret = |n: u8| crate::crypto::sha256(&[b"ntcp2", &[n]]);
+    let direction = |n| DirectionKeys { cipher: Secret32::new(secret(n)), sip: Secret32::new(secret(n + 1)) };
+    let mut search = Search::new();
+    [1, 3].iter().for_each(|n| search.add("cipher", &secret(*n)));
+    // The state of the mask moves on, its key stays.
+    [2, 4].iter().for_each(|n| search.add("siphash", &secret(*n)[..16]));
+    let mut sessions = Vec::new();
+    for at in 0..10 {
+        let keys = DataKeys { send: direction(1), receive: direction(3) };
+        sessions.push(Session::new(now(), Rng::from_seed(at), &keys));
+        let mut wire = Vec::new();
+        sessions
+            .iter_mut()
+            .for_each(|session| _ = session.write(now(), &mut vec![message(1, 99)], &mut wire));
+    }
+    search.expect_all("while they are open");
+    drop(sessions);
+    search.expect_nothing("after the end");
+}
