@@ -86,6 +86,11 @@ else
 	sam-tests/sam_check.py ours $(ARGS)
 endif
 
+.PHONY: sam-abuse
+sam-abuse: export SAMOVAR := $(CURDIR)/target/release/samovar
+sam-abuse: build ## everything hostile at the SAM port of a real process (ARGS="--quick --only WORD")
+	sam-tests/sam_abuse.py $(ARGS)
+
 sam-check-i2pd: ## the same against i2pd on a private network
 	sam-tests/interop.sh sam_check.py i2pd $(ARGS)
 

@@ -107,7 +107,7 @@ impl Net for TcpNet {
             socket.bind(at)?;
             let listener = socket.listen(BACKLOG)?;
             let local = listener.local_addr()?;
-            Ok(Box::new(TcpListener { listener, local }) as Box<dyn Listener>)
+            Ok(Box::new(TcpListener { listener, local, spare: spare() }) as Box<dyn Listener>)
         })
     }
 }
@@ -115,11 +115,30 @@ impl Net for TcpNet {
 struct TcpListener {
     listener: tokio::net::TcpListener,
     local: SocketAddr,
+    /// A descriptor in reserve: when there are no more, it is given up for a moment, so that somebody who waits can be
+    /// sent away instead of blocking the queue.
+    spare: Option<socket2::Socket>,
+}
+
+fn spare() -> Option<socket2::Socket> {
+    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
 }
 
 impl Listener for TcpListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Connection>> {
-        Box::pin(async move { opened(self.listener.accept().await?.0) })
+        Box::pin(async move {
+            match self.listener.accept().await {
+                Ok((stream, _)) => opened(stream),
+                Err(error) => {
+                    if self.spare.take().is_some() {
+                        let moment = std::time::Duration::from_millis(10);
+                        drop(tokio::time::timeout(moment, self.listener.accept()).await);
+                    }
+                    self.spare = spare();
+                    Err(error)
+                }
+            }
+        })
     }
     fn local_addr(&self) -> SocketAddr {
         self.local

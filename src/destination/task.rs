@@ -276,7 +276,7 @@ impl Task {
                     let _ = hints.try_push(Hint::Suspect(pool));
                 }
                 Action::KeyExpired => {
-                    tracing::warn!(destination = %self.b32, "the offline key of the session has run out");
+                    tracing::warn!(session = %self.nickname, "the offline key of the session has run out");
                     stop.cancel();
                 }
                 Action::Incoming | Action::Out { .. } => {}

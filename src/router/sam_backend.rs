@@ -159,7 +159,7 @@ impl Backend for SamBackend {
                 if status.published { "published" } else { "not published" },
                 status.disk.map_or_else(String::new, |problem| format!("; the disk refuses: {problem}"))
             ),
-            memory: sam_status::memory(&router.inner.budget),
+            memory: sam_status::memory(&router.inner.budget, router.inner.tasks.len()),
         }
     }
 }

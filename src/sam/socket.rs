@@ -57,6 +57,18 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// What the log may say at its usual level: enough to find the program on this machine, no address of another one.
+    pub(super) fn label(self) -> String {
+        match self {
+            Self::Net(address) if self.ip().is_loopback() => format!("port {}", address.port()),
+            Self::Net(_) => "another machine".to_owned(),
+            #[cfg(unix)]
+            Self::Unix(_) => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -31,11 +31,11 @@ impl Conn {
         let shared = self.shared.clone();
         match shared.access.manage(&shared.tasks, request).await {
             Ok(()) => {
-                tracing::info!(peer = %self.peer, %what, "SAM AUTH done");
+                tracing::info!(client = %self.peer.label(), %what, "SAM AUTH done");
                 self.answer(reply::auth_ok()).await
             }
             Err(message) => {
-                tracing::info!(peer = %self.peer, %what, cause = %message, "SAM AUTH refused");
+                tracing::info!(client = %self.peer.label(), %what, cause = %message, "SAM AUTH refused");
                 self.answer(reply::error(&Domain::Auth, &message)).await
             }
         }

@@ -173,7 +173,7 @@ impl Conn {
                 }
                 Verdict::Foreign => {
                     self.shared.metrics.sockets_refused_foreign.inc();
-                    tracing::warn!(peer = %self.peer, "not a SAM client: closed without an answer");
+                    tracing::warn!(client = %self.peer.label(), "not a SAM client: closed without an answer");
                     return Ok(false);
                 }
                 Verdict::More => {
@@ -197,7 +197,7 @@ impl Conn {
             return Ok(Flow::Close);
         };
         if let Err(message) = Box::pin(self.check_password(hello)).await {
-            tracing::info!(peer = %self.peer, "SAM login refused: {message}");
+            tracing::info!(client = %self.peer.label(), "SAM login refused: {message}");
             return self.say_hello_error(message).await;
         }
         self.version = version;
@@ -275,7 +275,7 @@ impl Conn {
     async fn refuse(&mut self, line: &[u8], rejection: Rejection) -> io::Result<Flow> {
         self.shared.metrics.lines_refused.inc();
         let word = Line::new(line).domain().unwrap_or_default();
-        tracing::info!(peer = %self.peer, command = %word, answer = %rejection.reply.trim_end(), "SAM line refused");
+        tracing::info!(client = %self.peer.label(), command = %word, answer = %rejection.reply.trim_end(), "SAM line refused");
         if !rejection.silent || self.owned.is_some() {
             self.say(&rejection.reply).await?;
         }

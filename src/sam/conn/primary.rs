@@ -136,7 +136,7 @@ impl Conn {
 
     async fn fail_subsession(&mut self, id: Option<&str>, failure: &Failure) -> io::Result<Flow> {
         let line = reply::subsession_error(failure.code, id, &failure.explain);
-        tracing::info!(peer = %self.peer, answer = %line.trim_end(), "SAM subsession refused");
+        tracing::info!(client = %self.peer.label(), answer = %line.trim_end(), "SAM subsession refused");
         self.answer(line).await
     }
 }

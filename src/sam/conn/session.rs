@@ -82,7 +82,8 @@ impl Conn {
                 let name = session
                     .blinded_name()
                     .map_or_else(|| session.destination().b32(), |name| name.to_string());
-                tracing::info!(session = %request.id, b32 = %name, "SAM session open");
+                tracing::info!(session = %request.id, "SAM session open");
+                tracing::debug!(session = %request.id, b32 = %name, "found as");
                 self.owned =
                     Some(Owned { session, reservation, delivery: None, subs: Vec::new(), config, linger });
                 let flow = self.answer(reply::session_ok(&text)).await?;
@@ -252,7 +253,7 @@ impl Conn {
             _ => ResultCode::I2pError,
         };
         let line = reply::status(&Domain::Session, code, &failure.explain);
-        tracing::info!(peer = %self.peer, answer = %line.trim_end(), cause = %failure.explain, "SAM session refused");
+        tracing::info!(client = %self.peer.label(), answer = %line.trim_end(), cause = %failure.explain, "SAM session refused");
         self.answer(line).await
     }
 }
