@@ -15,6 +15,9 @@ pub struct Tasks {
     runtime: Handle,
     #[cfg(feature = "sim")]
     keeper: Option<super::Keeper>,
+    /// The task that is to panic next: a failpoint for tests.
+    #[cfg(any(test, feature = "sim"))]
+    doomed: watch::Sender<&'static str>,
 }
 
 /// One task that runs, from the moment it is asked for until everything it owned is gone.
@@ -59,7 +62,38 @@ impl Tasks {
             runtime: Handle::current(),
             #[cfg(feature = "sim")]
             keeper: None,
+            #[cfg(any(test, feature = "sim"))]
+            doomed: watch::Sender::new(""),
         }
+    }
+
+    /// Makes every running task of this name panic. For tests of what a panic costs.
+    #[cfg(any(test, feature = "sim"))]
+    pub fn doom(&self, name: &'static str) {
+        self.doomed.send_replace(name);
+    }
+
+    /// Panics when the task is told to.
+    #[cfg(any(test, feature = "sim"))]
+    #[allow(clippy::panic, reason = "that is what it is for")]
+    fn failpoint(&self, name: &'static str) -> impl Future<Output = ()> + Send + use<> {
+        let mut doomed = self.doomed.subscribe();
+        doomed.mark_unchanged();
+        async move {
+            loop {
+                if doomed.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+                let next = *doomed.borrow_and_update();
+                assert!(next != name, "the failpoint of the task {name}");
+            }
+        }
+    }
+
+    #[cfg(not(any(test, feature = "sim")))]
+    #[allow(clippy::unused_self, clippy::missing_const_for_fn, reason = "the other form uses it")]
+    fn failpoint(&self, _: &'static str) -> std::future::Pending<()> {
+        std::future::pending()
     }
 
     /// A new group whose tasks a simulated machine may stop or lose.
@@ -107,11 +141,12 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let token = self.token.clone();
+        let (token, fails) = (self.token.clone(), self.failpoint(watch.name));
         let guarded = async move {
             let _watch = watch;
             tokio::select! { biased;
                 () = token.cancelled() => {}
+                () = fails => {}
                 () = future => {}
             }
         };
@@ -124,9 +159,13 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let watch = Watch { name, stop: Some(self.token.clone()) };
+        let fails = self.failpoint(name);
         let guarded = async move {
             let _watch = watch;
-            future.await;
+            tokio::select! { biased;
+                () = fails => {}
+                () = future => {}
+            }
         };
         self.launch(guarded);
     }
@@ -136,9 +175,13 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        let fails = self.failpoint(name);
         let guarded = async move {
             let _watch = Watch { name, stop: None };
-            future.await;
+            tokio::select! { biased;
+                () = fails => {}
+                () = future => {}
+            }
         };
         self.launch(guarded);
     }

@@ -133,3 +133,25 @@ async fn z3_room_for_datagrams_ends_with_the_memory() {
     drop(one);
     assert_eq!(budget.used(), 0);
 }
+
+#[tokio::test]
+async fn z4_a_panic_costs_its_task_or_stops_the_group_and_never_hangs() {
+    let tasks = Tasks::new();
+    tasks.spawn("one", std::future::pending());
+    tasks.spawn("other", std::future::pending());
+    tasks.spawn_orderly("orderly", std::future::pending());
+    tokio::task::yield_now().await;
+    for (name, left) in [("nobody", 3), ("one", 2), ("orderly", 1)] {
+        tasks.doom(name);
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((tasks.len(), tasks.token().is_cancelled()), (left, false), "{name}");
+    }
+    tasks.spawn_core("core", std::future::pending());
+    tokio::task::yield_now().await;
+    tasks.doom("core");
+    tokio::time::timeout(Duration::from_secs(2), tasks.finished()).await.expect("all tasks end");
+    assert!(tasks.token().is_cancelled());
+    assert_eq!(tasks.blocking("work", || 1).await, Some(1));
+}

@@ -29,9 +29,9 @@ use crate::destination::{
 };
 use crate::names::HostName;
 use crate::netdb::PeerView;
-use crate::tunnel::PoolConfig;
 use crate::tunnel::build::PoolReport;
 use crate::tunnel::task::PlaneHandle;
+use crate::tunnel::{PoolConfig, PoolId};
 use crate::wire::{BlindedName, DestHash, Destination, RouterHash, RouterInfo};
 
 /// Batches of tunnel messages that wait for a slow destination; what comes then is dropped and counted.
@@ -279,6 +279,18 @@ impl Drop for Inner {
     }
 }
 
+/// Tells control that a session is over when its task ends without a word, as it does when it panics: else its tunnels
+/// would stay and nobody could open the destination again.
+struct Farewell(Option<(QueueSender<Request>, PoolId)>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if let Some((requests, pool)) = self.0.take() {
+            let _ = requests.try_push(Request::SessionEnded(pool));
+        }
+    }
+}
+
 /// How long the tunnels of a session outlive it.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -432,10 +444,12 @@ impl Router {
         let (requests, pool_id, b32) =
             (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
         let nickname = config.nickname.clone();
+        let mut farewell = Farewell(Some((requests.clone(), pool_id)));
         self.inner.tasks.spawn_orderly("destination", async move {
             Box::pin(destination::task::run(engine, nickname, b32, rng, wires)).await;
             // The streams' resets are on their way to the plane; the tunnels must not be taken away before them.
             tokio::time::sleep(LAST_WORDS).await;
+            farewell.0 = None;
             requests.send(Request::SessionEnded(pool_id)).await;
         });
         let mut open = self.open_sessions();

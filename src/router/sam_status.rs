@@ -47,7 +47,12 @@ pub(super) fn memory(budget: &Budget, tasks: usize) -> String {
     let mib = |bytes: u64| format!("{}.{}", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20);
     let parts: Vec<String> =
         Part::ALL.iter().map(|part| format!("{} {}", part.name(), mib(budget.used_by(*part)))).collect();
-    format!("memory {} of {} MiB: {}; {tasks} tasks", mib(budget.used()), budget.max() >> 20, parts.join(", "))
+    format!(
+        "memory {} of {} MiB: {}; {tasks} tasks",
+        mib(budget.used()),
+        budget.max() >> 20,
+        parts.join(", ")
+    )
 }
 
 fn span(age: Duration) -> String {

@@ -10,6 +10,7 @@ use super::{Router, RouterConfig, Stage};
 use crate::destination::SessionConfig;
 
 mod keys;
+mod panics;
 #[cfg(target_os = "linux")]
 mod wiped;
 
