@@ -283,6 +283,13 @@ impl Drop for Inner {
 /// would stay and nobody could open the destination again.
 struct Farewell(Option<(QueueSender<Request>, PoolId)>);
 
+impl Farewell {
+    /// The task says it itself.
+    fn said(&mut self) {
+        self.0 = None;
+    }
+}
+
 impl Drop for Farewell {
     fn drop(&mut self) {
         if let Some((requests, pool)) = self.0.take() {
@@ -449,7 +456,7 @@ impl Router {
             Box::pin(destination::task::run(engine, nickname, b32, rng, wires)).await;
             // The streams' resets are on their way to the plane; the tunnels must not be taken away before them.
             tokio::time::sleep(LAST_WORDS).await;
-            farewell.0 = None;
+            farewell.said();
             requests.send(Request::SessionEnded(pool_id)).await;
         });
         let mut open = self.open_sessions();
