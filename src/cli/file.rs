@@ -119,6 +119,16 @@ fn basic_entries() -> Vec<Entry> {
             c.sam_spare.to_string(),
             "Keep a session ready for SAM clients without keys, so that they need not wait for tunnels.",
         ),
+        entry(
+            "sam-clients-max",
+            c.sam_clients_max,
+            "Most connections of SAM clients at once; further ones are refused.",
+        ),
+        entry(
+            "sam-sessions-max",
+            c.sam_sessions_max,
+            "Most SAM sessions at once, 1 to 250; further ones are refused.",
+        ),
         entry("sam-udp", quoted(&udp), "Where SAM datagrams are taken in; by default one port below `sam`."),
         entry(
             "host",

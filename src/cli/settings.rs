@@ -74,6 +74,8 @@ pub(super) struct Settings {
     pub(super) log: Option<String>,
     pub(super) sam_linger: Option<u32>,
     pub(super) sam_spare: Option<bool>,
+    pub(super) sam_clients_max: Option<usize>,
+    pub(super) sam_sessions_max: Option<usize>,
     pub(super) sam_unix: Option<Switch<PathBuf>>,
     pub(super) sam_unix_users: Option<Vec<u32>>,
     pub(super) sam_auth: Option<bool>,
@@ -108,6 +110,8 @@ impl Settings {
         }
         set(&mut config.sam_linger, self.sam_linger.map(|s| Duration::from_secs(s.into())));
         set(&mut config.sam_spare, self.sam_spare);
+        set(&mut config.sam_clients_max, self.sam_clients_max);
+        set(&mut config.sam_sessions_max, self.sam_sessions_max);
         set(&mut config.host, self.host);
         set(&mut config.port, self.port);
         set(&mut config.bind, self.bind);

@@ -94,6 +94,10 @@ pub struct RouterConfig {
     pub sam_linger: Duration,
     /// Keeps a session ready for SAM clients without keys, so that they need not wait for tunnels. Default true.
     pub sam_spare: bool,
+    /// Most clients of the bridge at once, 1 to 65,536. Default 1,024; each is a socket and a few KiB.
+    pub sam_clients_max: usize,
+    /// Most SAM sessions at once, 1 to 250. Default 100; each has tunnels of its own.
+    pub sam_sessions_max: usize,
     /// Ways to the bridge besides plain TCP, and who may use it.
     pub sam_access: SamAccess,
     /// Our addresses as other routers shall call them, at most one of each family being the rule. Empty (default):
@@ -153,6 +157,8 @@ impl Default for RouterConfig {
             sam_udp: None,
             sam_linger: Duration::ZERO,
             sam_spare: true,
+            sam_clients_max: 1024,
+            sam_sessions_max: 100,
             sam_access: SamAccess::default(),
             host: Vec::new(),
             port: 0,
@@ -282,6 +288,12 @@ impl RouterConfig {
         }
         if self.sam_linger > Duration::from_secs(3600) {
             return Err(ConfigError::new("sam-linger", "at most 3600 seconds"));
+        }
+        if !(1..=65_536).contains(&self.sam_clients_max) {
+            return Err(ConfigError::new("sam-clients-max", "from 1 to 65536; 1024 is usual"));
+        }
+        if !(1..=250).contains(&self.sam_sessions_max) {
+            return Err(ConfigError::new("sam-sessions-max", "from 1 to 250; 100 is usual"));
         }
         let bridge = self.sam.is_some() || self.sam_access.tls.is_some() || self.sam_access.unix.is_some();
         if !bridge && self.sam_udp.is_some() {

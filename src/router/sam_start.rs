@@ -54,6 +54,8 @@ fn sam_config(router: &Router) -> SamConfig {
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
     sam.limits.linger = config.sam_linger;
+    sam.limits.sockets = config.sam_clients_max;
+    sam.limits.sessions = config.sam_sessions_max;
     sam.budget = router.inner.budget.clone();
     if let Some((_, sockets)) = config.socket_shares() {
         sam.limits.sockets = sam.limits.sockets.min(sockets);

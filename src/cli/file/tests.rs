@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 41, "{live}");
+    assert_eq!(live.lines().count(), 43, "{live}");
     let mut explicit = configured(&live);
     // In the live network the command itself puts this one there, see `run`.
     assert_eq!(explicit.subscriptions.urls, [SUBSCRIPTION_DEFAULT]);
@@ -53,6 +53,8 @@ fn every_setting_arrives() {
         transit-tunnels-max = 5
         exploratory-hops = 3
         memory-max = 64
+        sam-clients-max = 12
+        sam-sessions-max = 3
         threads = 2
         log = "debug"
         sam-unix = "/s"
@@ -79,7 +81,7 @@ fn every_setting_arrives() {
     assert_eq!((config.reseed.threshold, config.bandwidth, config.transit_tunnels_max), (9, 'P', 5));
     let pool = config.exploratory_pool().inbound;
     assert_eq!((pool.length, pool.quantity, config.threads, config.log.as_str()), (3, 2, 2, "debug"));
-    assert_eq!(config.memory_max, 64);
+    assert_eq!((config.memory_max, config.sam_clients_max, config.sam_sessions_max), (64, 12, 3));
 }
 
 #[test]
