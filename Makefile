@@ -106,8 +106,9 @@ flooder: ## build what floods, target/release/examples/samovar-flood
 flood: build flooder ## floods against our router and i2pd, and what honest traffic loses (ARGS="--only NAME --seconds N")
 	sam-tests/interop.sh flood.py $(ARGS)
 
-flood-quick: build flooder ## the short form: ours alone, the router must live and go on
-	sam-tests/interop.sh flood.py --quick $(ARGS)
+flood-quick: build ## the short form: ours alone, the router must live and go on
+	$(CARGO) build --locked --features sim --example samovar-flood
+	SAMOVAR_FLOOD=$(CURDIR)/target/debug/examples/samovar-flood sam-tests/interop.sh flood.py --quick $(ARGS)
 
 chaos: build ## routers killed, stopped and starved under load (ARGS="--only WORD --kills 100 --soak 600")
 	sam-tests/interop.sh chaos.py $(ARGS)

@@ -9,9 +9,11 @@ network; only its network id is another. An honest stream runs from a session on
 time, as fast as it can. Meanwhile, in a quiet phase and while `samovar-flood` floods: other routers link to the
 victim, streams to a session on it are opened, sessions on it are opened, and its memory is watched.
 
-How to read the shares: victim, other routers, clients and the flooder share the machine's cores. The flooder runs at
-a lower priority, and its use of a core stands in the table; the flood called `spin` uses half a core and sends
-nothing, so what is lost in it is the machine's loss and not the victim's.
+How to read it: victim, other routers, clients and the flooder share the machine's cores, so `share` (goodput during
+the flood, of that before and after) also holds what the flooder takes from everybody. It runs at a lower priority and
+its use of a core stands in the table; the flood called `spin` uses half a core and sends nothing. `cost` is the part
+of a core that the victim spent on the flood: what it used, less what the bytes of the stream cost in the quiet. A
+busy machine spoils shares and times, but hardly the cost.
 
 Exit code 1 if a victim of ours dies, takes memory without bound, or its stream or sessions do not come through. There
 are no other demands: the rest is measured.
@@ -30,7 +32,7 @@ import time
 
 import bench_many
 import testnet
-from samclient import SamError, Session, Task, pair
+from samclient import Sam, SamError, Session, Task, pair
 from testnet import Net, Unavailable, until
 
 # name, kind, arguments of the flooder, what it is
@@ -80,7 +82,7 @@ class Meter:
     """A stream that always has something to send, by processes of its own."""
 
     def __init__(self, near, far):
-        self.near, self.far, _ = self.ends = pair(near, far)
+        self.near, self.far, _ = self.ends = pair(near, far, patience=300)
         self.counts = mmap.mmap(-1, bench_many.COUNT.size)
         self.workers = [bench_many.FORK.Process(target=bench_many._pour, args=([self.near.socket],), daemon=True),
                         bench_many.FORK.Process(target=bench_many._drain, args=([self.far.socket], self.counts), daemon=True)]
@@ -98,10 +100,50 @@ class Meter:
         self.far.close()
 
 
+class Greeter:
+    """A server on a session: takes whoever comes, and answers a `?` with a `!`. It does not wait for the silent."""
+
+    def __init__(self, session):
+        self.session, self.going, self.failures = session, True, 0
+        Task(self.serve)
+
+    def serve(self):
+        while self.going:
+            try:
+                sam = self.session.accept()
+                sam.socket.settimeout(600)
+                sam.line()
+                Task(self.greet, sam)
+            except (SamError, OSError):
+                self.failures += 1
+                time.sleep(0.2)
+
+    def greet(self, sam):
+        try:
+            sam.socket.settimeout(4)
+            if sam.receive_exactly(1) == b"?":
+                sam.socket.sendall(b"!")
+                sam.receive()
+        except (SamError, OSError):
+            pass
+        sam.close()
+
+
+def call(client, destination, patience):
+    """Seconds until a greeter has answered; tried once. i2pd says OK before anybody was reached, hence the greeting."""
+    start = time.monotonic()
+    with Sam(client.address, patience) as sam:
+        sam.must(f"STREAM CONNECT ID={client.id} DESTINATION={destination} SILENT=false")
+        sam.socket.sendall(b"?")
+        if sam.receive_exactly(1) != b"!":
+            raise SamError("the greeting came back wrong")
+    return time.monotonic() - start
+
+
 class Flooder:
     """One run of samovar-flood, prepared and waiting for its word."""
 
-    def __init__(self, side, words, seconds, nice=10, base="31.200.0.1"):
+    def __init__(self, side, words, seconds, nice=5, base="31.200.0.1"):
         binary = flooder()
         words = [str(binary), words[0], "--victim", str(side.victim.info_file), "--seconds", str(seconds),
                  "--peers", str(side.net.infos_dir), "--netid", str(NET_ID), "--base", base,
@@ -178,6 +220,7 @@ class Side:
         tasks = [(name, Task(self.net.session, router, HOPS, timeout=180)) for router, name in wanted]
         for name, task in tasks:
             setattr(self, name, task.result(400))
+        self.greeter = Greeter(self.served)
         self.meter = Meter(self.near, self.far)
 
     def close(self, keep):
@@ -191,10 +234,7 @@ class Side:
         times, failed = [], 0
         while time.monotonic() < end:
             try:
-                near, far, seconds = pair(self.caller, self.served, patience=max(1, end + 4 - time.monotonic()))
-                times.append(seconds)
-                near.close()
-                far.close()
+                times.append(call(self.caller, self.served.destination, patience=10))
             except (SamError, OSError):
                 failed += 1
             time.sleep(0.5)
@@ -258,23 +298,26 @@ def measure(side, name, words, seconds, quiet, after):
     row["after"] = side.phase(after, honest=False)
     row["recovered"] = recover(side)
     row["rss_after"] = side.victim.rss_mib()
-    base = statistics.mean([row["quiet"]["goodput"], row["after"]["goodput"]])
+    calm = [row["quiet"], row["after"]]
+    base = statistics.mean(c["goodput"] for c in calm)
     row["share"] = row["during"]["goodput"] / base if base else 0
+    honest = statistics.mean(c["cpu"] for c in calm) * min(1, row["share"])
+    row["cost"] = max(0, row["during"]["cpu"] - honest)
     return row
 
 
 def recover(side):
     """Seconds until a stream and, on ours, a session come through after a flood."""
     start = time.monotonic()
-    try:
-        near, far, _ = pair(side.caller, side.served, patience=40)
-        near.close()
-        far.close()
-        if side.kind == "ours":
-            Session(side.victim.sam, HOPS, timeout=60).close()
-    except (SamError, OSError):
-        return None
-    return time.monotonic() - start
+    for _ in range(8):
+        try:
+            call(side.caller, side.served.destination, patience=10)
+            if side.kind == "ours":
+                Session(side.victim.sam, HOPS, timeout=30).close()
+            return time.monotonic() - start
+        except (SamError, OSError):
+            time.sleep(0.5)
+    return None
 
 
 def wrongs(side, row):
@@ -313,13 +356,13 @@ def links(result):
     return text + (f" ({result['failed']:.0f} of {total:.0f} failed)" if result["failed"] else "")
 
 
-HEAD = ["flood", "victim", "sent/s", "goodput quiet, during (MiB/s)", "share", "stream to it: middle / most", "session on it: middle / most",
+HEAD = ["flood", "victim", "sent/s", "goodput quiet, during (MiB/s)", "share", "cost", "stream to it: middle / most", "session on it: middle / most",
         "link to it: middle / 95 %", "memory before, most, after (MiB)", "cores: victim quiet, during; flooder"]
 
 
 def cells(row):
     q, d = row["quiet"], row["during"]
-    return [row["flood"], row["victim"], f"{row['sent'].get('per_second', 0):,.0f}", f"{q['goodput']:.1f}, {d['goodput']:.1f}", f"{row['share']:.0%}",
+    return [row["flood"], row["victim"], f"{row['sent'].get('per_second', 0):,.0f}", f"{q['goodput']:.1f}, {d['goodput']:.1f}", f"{row['share']:.0%}", f"{row['cost']:.2f}",
             span(d["streams"]), span(d["sessions"]), links(d["links"]), f"{row['rss_before']:.0f}, {d['rss']:.0f}, {row['rss_after']:.0f}",
             f"{q['cpu']:.2f}, {d['cpu']:.2f}; {d['flood_cpu']:.2f}"]
 
