@@ -155,3 +155,30 @@ async fn z4_a_panic_costs_its_task_or_stops_the_group_and_never_hangs() {
     assert!(tasks.token().is_cancelled());
     assert_eq!(tasks.blocking("work", || 1).await, Some(1));
 }
+
+/// A hundred thousand keys that collide in a hash table of 2^17 places whose hash is the key itself times a constant.
+#[test]
+fn z7_keys_made_to_collide_cost_no_more_than_others() {
+    const KEYS: u64 = 100_000;
+    let mut rng = Rng::from_seed(7);
+    // What a fast hash without a key would do: multiply and take the upper bits. These keys all fall into one place.
+    const FAST: u64 = 0x9e37_79b9_7f4a_7c15;
+    let inverse = (0..6).fold(FAST, |x, _| x.wrapping_mul(2u64.wrapping_sub(FAST.wrapping_mul(x))));
+    let evil: Vec<u64> = (0..KEYS).map(|n| n.wrapping_mul(inverse)).collect();
+    assert!(evil.iter().all(|k| k.wrapping_mul(FAST) >> 47 == 0), "the attack would work on a fast hash");
+    let honest: Vec<u64> = (0..KEYS).map(|_| rng.u64()).collect();
+    // Time is no measure on a shared machine: how long the chains are is.
+    let mut longest = |keys: &[u64]| {
+        use std::hash::BuildHasher;
+        let state = KeyedState::new(&mut rng);
+        let mut places = vec![0u32; 1 << 17];
+        for key in keys {
+            let place = usize::try_from(state.hash_one(key) >> 47).unwrap();
+            places[place] += 1;
+        }
+        places.into_iter().max().unwrap()
+    };
+    let (evil, honest) = (longest(&evil), longest(&honest));
+    assert!(evil <= 2 * honest, "longest chain {evil}, of honest keys {honest}");
+    assert!(honest < 16);
+}

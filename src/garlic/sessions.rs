@@ -111,6 +111,12 @@ impl Sessions {
         self
     }
 
+    /// As [`Self::sharing`], later.
+    #[cfg(test)]
+    pub(super) fn share(&mut self, budget: Arc<SharedRate>) {
+        self.router_budget = Some(budget);
+    }
+
     /// Whether one more New Session may be decrypted, at a cost of public-key work.
     pub(super) fn may_decrypt(&mut self, now: Mono) -> bool {
         let own = self.budget.take(now);

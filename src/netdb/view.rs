@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// Floodfills of one IPv4 /16 among one answer of [`PeerView::closest_floodfills`], on the live network.
 const SUBNET_MAX: usize = 2;
+/// A floodfill that we have known for so long is no longer fresh.
+const SETTLED_MS: u64 = 2 * 3_600_000;
 
 /// One known router: what it publishes, what we measured. Derefs to its [`Facts`].
 #[derive(Clone, Debug)]
@@ -132,6 +134,27 @@ impl PeerView {
         self.0.generation
     }
 
+    /// The floodfill for `key` to ask after those that were `asked`: one whose subnet has not been asked twice already,
+    /// as long as there is such a one near, so that the questions of a search do not all go to one place (D4).
+    pub fn next_floodfill(
+        &self,
+        key: &Hash,
+        wall_ms: u64,
+        asked: &[RouterHash],
+        exclude: impl Fn(&RouterHash) -> bool,
+    ) -> Option<Arc<PeerEntry>> {
+        let skip = |h: &RouterHash| asked.contains(h) || exclude(h);
+        let first = || self.closest_floodfills(key, wall_ms, skip, 1).into_iter().next();
+        if !self.0.policy.diverse || asked.len() < SUBNET_MAX {
+            return first();
+        }
+        let subnets: Vec<u16> = asked.iter().filter_map(|h| self.get(h)?.subnet).collect();
+        let crowded = |subnet: u16| subnets.iter().filter(|s| **s == subnet).count() >= SUBNET_MAX;
+        let near = self.closest_floodfills(key, wall_ms, skip, NEXT_FROM);
+        let elsewhere = near.into_iter().find(|p| p.subnet.is_none_or(|subnet| !crowded(subnet)));
+        elsewhere.or_else(first)
+    }
+
     /// Up to `n` floodfills for `key` on the day of `wall_ms`, nearest first.
     ///
     /// Floodfills that cannot be reached just now come only when there are too few others, and we ourselves, if
@@ -147,7 +170,7 @@ impl PeerView {
         let candidates = || self.0.floodfills.iter().filter(|p| !exclude(&p.hash));
         let reach = if self.0.policy.diverse { n.saturating_mul(4) } else { n };
         let near = closest(&routing, candidates().filter(|p| p.dialable(wall_ms)), |p| p.hash, reach);
-        let mut picked = if self.0.policy.diverse { diversify(near, n) } else { near };
+        let mut picked = if self.0.policy.diverse { diversify(near, n, wall_ms) } else { near };
         if picked.len() < n {
             let missing = n - picked.len();
             let rest = candidates().filter(|p| !picked.iter().any(|q| q.hash == p.hash));
@@ -166,22 +189,33 @@ impl PeerView {
     }
 }
 
-/// Picks `n` of the nearest such that no subnet has more than [`SUBNET_MAX`] and at least half are floodfills that
-/// answered us before, so that an adversary who settles fresh floodfills near a key does not surround it.
-fn diversify(near: Vec<&Arc<PeerEntry>>, n: usize) -> Vec<&Arc<PeerEntry>> {
+/// [`PeerView::next_floodfill`] asks for so many at a time.
+const NEXT_FROM: usize = 8;
+
+/// Picks `n` of the nearest such that no subnet has more than [`SUBNET_MAX`] and at least half, as far as there are
+/// as many, are floodfills that we have had contact with and know for [`SETTLED_MS`], so that an adversary who settles
+/// fresh floodfills near a key does not surround it (D3, D4).
+fn diversify(near: Vec<&Arc<PeerEntry>>, n: usize, wall_ms: u64) -> Vec<&Arc<PeerEntry>> {
+    let strange = |p: &PeerEntry| !p.standing.contacted;
+    let young = |p: &PeerEntry| strange(p) || p.first_heard_ms.saturating_add(SETTLED_MS) > wall_ms;
+    let most = |doubtful: &dyn Fn(&PeerEntry) -> bool| {
+        let sound = near.iter().filter(|p| !doubtful(p)).count();
+        n.saturating_sub(sound.min(n.div_ceil(2)))
+    };
+    let (strangers_max, young_max) = (most(&strange), most(&young));
     let mut picked: Vec<&Arc<PeerEntry>> = Vec::with_capacity(n);
-    let mut strangers = 0;
-    let known = near.iter().filter(|p| p.standing.contacted).count();
-    let strangers_max = n.saturating_sub(known.min(n.div_ceil(2)));
+    let (mut strangers, mut fresh) = (0, 0);
     for peer in near {
         if picked.len() == n {
             break;
         }
         let crowd = picked.iter().filter(|p| p.subnet.is_some() && p.subnet == peer.subnet).count();
-        if crowd >= SUBNET_MAX || (!peer.standing.contacted && strangers >= strangers_max) {
+        let doubtful = (strange(peer) && strangers >= strangers_max) || (young(peer) && fresh >= young_max);
+        if crowd >= SUBNET_MAX || doubtful {
             continue;
         }
-        strangers += usize::from(!peer.standing.contacted);
+        strangers += usize::from(strange(peer));
+        fresh += usize::from(young(peer));
         picked.push(peer);
     }
     picked

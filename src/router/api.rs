@@ -129,17 +129,37 @@ pub(super) struct Opening {
     progress: watch::Receiver<String>,
     /// Why its tunnels cannot be built, if so.
     trouble: watch::Receiver<PoolReport>,
+    status: watch::Receiver<Status>,
+    clock: Clock,
+}
+
+/// A session that could be opened without any other router is open after so long.
+const ALONE: Duration = Duration::from_secs(3);
+
+/// Waits until no other router answers; says so in words.
+async fn cut_off(mut status: watch::Receiver<Status>, clock: &Clock) -> String {
+    tokio::time::sleep(ALONE).await;
+    loop {
+        let why = status.borrow_and_update().cut_off(clock.now().mono);
+        if let Some(why) = why {
+            return why;
+        }
+        if status.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Opening {
     /// Waits until the session can be used.
     pub(super) async fn ready(self) -> Result<Session, Error> {
-        let Self { session, ready, progress, trouble } = self;
+        let Self { session, ready, progress, trouble, status, clock } = self;
         tokio::select! { biased;
             done = ready => match done {
                 Ok(()) => Ok(session),
                 Err(_) => Err(Error::closed()),
             },
+            why = cut_off(status, &clock) => Err(Error::new(ErrorKind::NoTunnels, why)),
             () = tokio::time::sleep(SESSION_DEADLINE) => {
                 let why = progress.borrow().clone();
                 let report = *trouble.borrow();
@@ -377,6 +397,11 @@ impl Router {
         self.inner.requests.send(Request::Bootstrap(infos)).await;
     }
 
+    /// Ends the link to a router and refuses it for `time`, whoever dials.
+    pub async fn ban(&self, router: RouterHash, time: Duration) {
+        self.inner.requests.send(Request::Ban(router, time)).await;
+    }
+
     /// Accepts tunnels of others, or refuses new ones from now on.
     pub async fn set_transit(&self, accept: bool) {
         self.inner.requests.send(Request::Transit(accept)).await;
@@ -388,7 +413,7 @@ impl Router {
     ///
     /// # Errors
     /// [`ErrorKind::DuplicateDestination`], [`ErrorKind::Limit`], or [`ErrorKind::NoTunnels`] after five minutes
-    /// without tunnels; the explanation says what was tried.
+    /// without tunnels, or at once when no other router has answered for a minute; the explanation says what was tried.
     pub async fn session(&self, config: SessionConfig) -> Result<Session, Error> {
         self.begin_session(config).await?.ready().await
     }
@@ -463,7 +488,8 @@ impl Router {
         open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));
         open.push(session.downgrade());
         drop(open);
-        Ok(Opening { session, ready, progress, trouble: seed.trouble })
+        let (status, clock) = (self.inner.status.clone(), self.inner.clock.clone());
+        Ok(Opening { session, ready, progress, trouble: seed.trouble, status, clock })
     }
 
     /// Date of the newest lease set of a destination here, shared by its sessions one after the other.

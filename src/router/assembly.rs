@@ -341,6 +341,7 @@ fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
     admission.requests_per_second = limits.build_requests_per_second;
     admission.requests_burst = limits.build_requests_per_second.saturating_mul(5) / 2;
     admission.garlic_per_second = limits.garlic_per_second;
+    admission.transit_kbs = limits.transit_rate().map(|rate| rate / 1_000);
     admission.budget = budget.clone();
     builder
 }

@@ -40,6 +40,8 @@ const HELD_MESSAGES_MAX: usize = 32;
 const HELD_FOR: Duration = Duration::from_secs(5);
 /// Longest time that a build request may wait for us (T2).
 const REQUEST_WAIT: Duration = Duration::from_millis(2_500);
+/// After a jump ahead by more than this, peers have given our links up: the machine slept.
+const SLEPT_MS: i64 = 120_000;
 /// Inputs taken in one turn.
 const TURN: usize = 64;
 
@@ -104,6 +106,8 @@ pub(crate) enum Request {
     LoadProfiles(String),
     /// Accept transit tunnels, or not.
     Transit(bool),
+    /// End the link to a router and refuse it for so long.
+    Ban(RouterHash, Duration),
 }
 
 /// What a new destination's task needs.
@@ -285,7 +289,7 @@ impl Control {
                 () = w.clock.sleep_until(wake) => self.handle_timeout(&w),
                 request = w.requests.recv() => {
                     let Some(request) = request else { break };
-                    self.request(w.clock.now(), request);
+                    self.request(w.clock.now(), request, &w.transport);
                 }
                 event = w.transport_events.recv() => {
                     let Some(event) = event else { break };
@@ -414,6 +418,9 @@ impl Control {
                 w.clock.adjust(ms);
                 self.metrics.clock_jumps.inc();
                 self.builder.handle(w.clock.now(), &self.view, build::Input::Renew);
+                if ms < -SLEPT_MS {
+                    w.transport.disconnect_all();
+                }
             }
             Finding::CutOff(yes) => {
                 self.builder.handle(w.clock.now(), &self.view, build::Input::CutOff(yes));
@@ -463,7 +470,7 @@ impl Control {
         }
     }
 
-    fn request(&mut self, now: Now, request: Request) {
+    fn request(&mut self, now: Now, request: Request, transport: &TransportHandle) {
         match request {
             Request::OpenSession { hash, config, inbox, stop, ended, reply } => {
                 let seed = self.open_session(now, hash, config, inbox, stop, ended);
@@ -486,6 +493,9 @@ impl Control {
                 for bytes in routers {
                     self.netdb.handle(now, netdb::Input::Bootstrap(bytes));
                 }
+            }
+            Request::Ban(router, time) => {
+                transport.ban(router, time);
             }
             Request::LoadProfiles(text) => self.netdb.handle(now, netdb::Input::LoadProfiles(text)),
             Request::Transit(accept) => {

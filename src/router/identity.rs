@@ -22,8 +22,8 @@ const COPY: &str = "router.keys.bak";
 const MAGIC: &[u8; 7] = b"SMVRKEY";
 const VERSION: u8 = b'1';
 
-/// API version that we publish: what we implement, below the build bandwidth options of 0.9.65.
-pub const ROUTER_VERSION: &str = "0.9.64";
+/// API version that we publish: what we implement. 0.9.65 are the bandwidth options of build records.
+pub const ROUTER_VERSION: &str = "0.9.65";
 
 /// Every long-lived key of a router. Secrets are wiped on drop and never printed.
 pub struct RouterKeys {

@@ -115,3 +115,6 @@ impl Outlets for ControlOutlets {
         refused.map_or_else(|lost| lost.messages.len(), |()| 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

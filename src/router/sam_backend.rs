@@ -55,6 +55,16 @@ pub(super) fn failure(e: &Error) -> Failure {
     Failure::new(code, e.explain())
 }
 
+/// Why a call failed: when nobody at all answers, that is the reason, and not the peer (K9).
+fn call_failure(router: &Weak<Inner>, e: &Error) -> Failure {
+    let nobody = matches!(e.kind(), ErrorKind::Timeout | ErrorKind::LeaseSetNotFound | ErrorKind::NoTunnels);
+    let why = router
+        .upgrade()
+        .filter(|_| nobody)
+        .and_then(|inner| inner.status.borrow().cut_off(inner.clock.now().mono));
+    why.map_or_else(|| failure(e), |why| Failure::new(ResultCode::I2pError, why))
+}
+
 /// What `NAMING LOOKUP` says about options that were asked for.
 fn options_answer(found: Result<LeaseSetOptions, Error>) -> Result<LeaseSetOptions, Failure> {
     match found {
@@ -69,7 +79,7 @@ impl Backend for SamBackend {
         Box::pin(async move {
             let session_config = session_config(&config)?;
             let session = self.router()?.session(session_config).await.map_err(|e| failure(&e))?;
-            let bridged = Bridged { session, streams: Mutex::default() };
+            let bridged = Bridged { session, streams: Mutex::default(), router: self.router.clone() };
             bridged.take_streams(config.style)?;
             Ok(Arc::new(bridged) as Arc<dyn SamSession>)
         })
@@ -78,7 +88,8 @@ impl Backend for SamBackend {
     fn spare(&self, wanted: &sam::SessionConfig) -> Option<(PrivateKeys, Arc<dyn SamSession>)> {
         let router = self.router().ok()?;
         let spare = router.inner.spares.get()?.take(wanted)?;
-        let session = Arc::new(Bridged { session: spare.session, streams: Mutex::default() });
+        let (session, router) = (spare.session, self.router.clone());
+        let session = Arc::new(Bridged { session, streams: Mutex::default(), router });
         Some((spare.keys, session as Arc<dyn SamSession>))
     }
 
@@ -218,6 +229,7 @@ struct Bridged {
     session: Session,
     /// Takes the streams of a STREAM session while it has a client.
     streams: Mutex<Option<Arc<Listener>>>,
+    router: Weak<Inner>,
 }
 
 impl Bridged {
@@ -236,14 +248,14 @@ impl Bridged {
     }
 
     fn dial(&self, to: Target, options: sam::ConnectOptions) -> Boxed<'static, Result<BoxedStream, Failure>> {
-        let session = self.session.clone();
+        let (session, router) = (self.session.clone(), self.router.clone());
         Box::pin(async move {
             let options = destination::ConnectOptions {
                 from_port: options.from_port,
                 to_port: options.to_port,
                 timeout: Some(options.timeout.max(Duration::from_secs(1))),
             };
-            let stream = session.connect_with(to, options).await.map_err(|e| failure(&e))?;
+            let stream = session.connect_with(to, options).await.map_err(|e| call_failure(&router, &e))?;
             Ok(Box::new(BridgedStream(Some(stream))) as BoxedStream)
         })
     }

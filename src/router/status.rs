@@ -48,6 +48,14 @@ pub struct Status {
 #[derive(Clone, Debug)]
 pub(crate) struct StatusBoard(Arc<watch::Sender<Status>>);
 
+impl Status {
+    /// Why nothing works, if that is because no router at all answers.
+    pub fn cut_off(&self, now: Mono) -> Option<String> {
+        let silent = now.since(self.cut_off_since?).as_secs();
+        Some(format!("no other router has answered for {silent} s; is this machine online?"))
+    }
+}
+
 impl StatusBoard {
     pub(crate) fn new() -> (Self, watch::Receiver<Status>) {
         let (tx, rx) = watch::channel(Status::default());

@@ -271,9 +271,10 @@ fn is_router_info(name: &std::ffi::OsStr) -> bool {
 }
 
 /// Contents of the RouterInfo files below a directory that an operator gave, in any nesting: `*.dat` and
-/// `router.info`, at most 20,000 and 8 levels deep.
+/// `router.info`, at most 20,000 and 8 levels deep. What is larger than any RouterInfo is passed over (D8).
 pub(crate) fn collect_routers(dir: &Path) -> Vec<Vec<u8>> {
-    files_below(dir, is_router_info).iter().filter_map(|path| read_at_most(path, FILE_MAX).ok()).collect()
+    let read = |path: &PathBuf| read_at_most(path, INFO_MAX).ok();
+    files_below(dir, is_router_info).iter().filter_map(read).collect()
 }
 
 /// Everything but directories below a directory whose name is wanted.

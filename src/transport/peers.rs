@@ -55,11 +55,6 @@ pub(crate) enum Action {
         conn: ConnId,
         reason: TerminationReason,
     },
-    /// Keep the connection open for so long without traffic.
-    Keep {
-        conn: ConnId,
-        idle: Duration,
-    },
     Event(TransportEvent),
 }
 
@@ -476,6 +471,13 @@ impl Peers {
         }
     }
 
+    /// Ends all links: they may be dead without our knowing.
+    pub(crate) fn disconnect_all(&mut self, reason: TerminationReason) {
+        let mut peers: Vec<RouterHash> = self.links.keys().copied().collect();
+        peers.sort_unstable();
+        peers.iter().for_each(|peer| self.disconnect(peer, reason));
+    }
+
     /// Refuses a router until `until`, and ends its link.
     pub(crate) fn ban(&mut self, peer: RouterHash, until: Mono) {
         if self.bans.len() >= BANS_MAX
@@ -489,13 +491,6 @@ impl Peers {
 
     fn is_banned(&self, now: Now, peer: &RouterHash) -> bool {
         self.bans.get(peer).is_some_and(|until| *until > now.mono)
-    }
-
-    /// Keeps the link to a router open for so long without traffic.
-    pub(crate) fn keep(&mut self, peer: &RouterHash, idle: Duration) {
-        if let Some(Link::Up(up)) = self.links.get(peer) {
-            self.actions.push_back(Action::Keep { conn: up.conn, idle });
-        }
     }
 
     /// No new connections from now on; the connections end by themselves.

@@ -68,9 +68,8 @@ impl<T> fmt::Debug for Parts<T> {
 #[derive(Debug)]
 enum Request {
     Dial { info: Arc<RouterInfo>, messages: Vec<I2np>, class: Class },
-    Disconnect(RouterHash),
+    DisconnectAll,
     Ban(RouterHash, Duration),
-    Keep(RouterHash, Duration),
 }
 
 /// Asks the transport for things; none of it waits. False means that the request queue was full or the transport is
@@ -86,19 +85,14 @@ impl TransportHandle {
         self.requests.try_push(Request::Dial { info, messages, class }).is_ok()
     }
 
-    /// Ends the link to a router, if there is one.
-    pub fn disconnect(&self, peer: RouterHash) -> bool {
-        self.requests.try_push(Request::Disconnect(peer)).is_ok()
+    /// Ends all links, which are made anew when they are needed: after a sleep of the machine they may be dead.
+    pub fn disconnect_all(&self) -> bool {
+        self.requests.try_push(Request::DisconnectAll).is_ok()
     }
 
     /// Ends the link to a router and refuses it for `time`.
     pub fn ban(&self, peer: RouterHash, time: Duration) -> bool {
         self.requests.try_push(Request::Ban(peer, time)).is_ok()
-    }
-
-    /// Keeps the link to a router open for so long without traffic, if that is longer than usual (about 2 minutes).
-    pub fn keep(&self, peer: RouterHash, idle: Duration) -> bool {
-        self.requests.try_push(Request::Keep(peer, idle)).is_ok()
     }
 }
 
@@ -267,9 +261,8 @@ impl<T: From<FromPeer> + Send + 'static> Manager<T> {
     fn on_request(&mut self, now: Now, request: Request) {
         match request {
             Request::Dial { info, messages, class } => self.peers.dial(now, &info, messages, class),
-            Request::Disconnect(peer) => self.peers.disconnect(&peer, TerminationReason::Normal),
+            Request::DisconnectAll => self.peers.disconnect_all(TerminationReason::Normal),
             Request::Ban(peer, time) => self.peers.ban(peer, now.mono.after(time)),
-            Request::Keep(peer, idle) => self.peers.keep(&peer, idle),
         }
     }
 
@@ -283,7 +276,6 @@ impl<T: From<FromPeer> + Send + 'static> Manager<T> {
                 }
                 Action::Attach { conn, sender } => self.command(conn, Command::Attach(sender)),
                 Action::Close { conn, reason } => self.command(conn, Command::Close(reason)),
-                Action::Keep { conn, idle } => self.command(conn, Command::Keep(idle)),
                 Action::Event(event) => self.outbox.push_back(event),
             }
         }

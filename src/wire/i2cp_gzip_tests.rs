@@ -50,7 +50,7 @@ fn incompressible_and_tiny_payloads_are_stored() {
 }
 
 #[test]
-fn damage_and_bombs_are_refused() {
+fn g2_damage_and_bombs_are_refused() {
     let bytes = hex(HELLO);
     for cut in 0..bytes.len() {
         assert!(decode(&bytes[..cut], 100).is_err(), "cut {cut}");

@@ -114,7 +114,7 @@ fn database_messages_round_trip() {
 }
 
 #[test]
-fn gunzip_takes_stored_blocks_and_stops_bombs() {
+fn g2_gunzip_takes_stored_blocks_and_stops_bombs() {
     let mut stored = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0xff, 1, 5, 0, 0xfa, 0xff];
     stored.extend_from_slice(b"hello");
     stored.extend_from_slice(&crc32fast::hash(b"hello").to_le_bytes());
@@ -156,4 +156,47 @@ fn base32_and_base64_are_inverse_and_strict() {
     assert_eq!(b64::decode(&b64::encode(&bytes)), Some(bytes.clone()));
     assert_eq!(b64::decode(b64::encode(&bytes).trim_end_matches('=')), Some(bytes));
     assert_eq!(b64::decode("a+b/"), None);
+}
+
+#[test]
+fn g1_the_largest_body_is_taken_and_one_byte_more_is_refused_before_it_is_copied() {
+    for (len, good) in [(i2np::BODY_MAX, true), (i2np::BODY_MAX + 1, false)] {
+        // The length alone decides: there are no such bytes.
+        let mut long = vec![20, 0, 0, 0, 1];
+        long.extend_from_slice(&1_777_000_000_000u64.to_be_bytes());
+        long.extend_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+        long.push(0);
+        let error = I2np::decode_long(&long).unwrap_err();
+        assert_eq!(matches!(error, DecodeError::Count { .. }), !good, "{len}: {error:?}");
+        long.resize(16 + len, 0);
+        assert_eq!(I2np::decode_long(&long).is_ok(), good, "{len}");
+    }
+}
+
+#[test]
+fn g1_messages_count_from_a_minute_after_to_three_minutes_before_their_end() {
+    let now = 1_777_000_000_000u64;
+    let at = |expiration_ms| {
+        let message = I2np { kind: I2npKind::DATA, id: MessageId(1), expiration_ms, body: Vec::new() };
+        !message.is_out_of_time(now)
+    };
+    assert_eq!(
+        [now - 60_001, now - 60_000, now + 180_000, now + 180_001].map(at),
+        [false, true, true, false]
+    );
+}
+
+#[test]
+fn g2_an_unpacked_router_info_ends_at_its_bound() {
+    // Ten megabytes of zeros in ten kilobytes.
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packer, &vec![0; 10 << 20]).unwrap();
+    let bomb = packer.finish().unwrap();
+    assert!(bomb.len() < 16 << 10);
+    let mut store = vec![9; 32];
+    store.push(0);
+    store.extend_from_slice(&[0; 4]);
+    store.extend_from_slice(&u16::try_from(bomb.len()).unwrap().to_be_bytes());
+    store.extend_from_slice(&bomb);
+    assert!(DatabaseStore::from_bytes(&store).is_err());
 }

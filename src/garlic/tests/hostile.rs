@@ -4,18 +4,19 @@
 use super::super::handshake::{Ephemeral, Static, new_session_ephemeral, open_new_session};
 use super::super::{Error, Limits, OpenedKind, Received, State};
 use super::world::{World, ms, secs};
-use crate::base::{Mono, Rng};
+use crate::base::{Mono, Rng, SharedRate};
 use crate::crypto::{X25519Secret, tagged};
 use crate::wire::garlic::{Clove, Delivery, put_clove, put_date_time};
 use crate::wire::{DestHash, I2npKind, MessageId, RouterHash, TunnelId};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 fn new_session(w: &mut World) -> Vec<u8> {
     w.seal(0, 1, b"hello").remove(0)
 }
 
 #[test]
-fn a_repeated_new_session_is_dropped() {
+fn g3_a_repeated_new_session_is_dropped() {
     let mut w = World::new(40);
     let message = new_session(&mut w);
     w.give(1, message.clone());
@@ -27,7 +28,7 @@ fn a_repeated_new_session_is_dropped() {
 }
 
 #[test]
-fn a_new_session_must_be_of_now() {
+fn g3_a_new_session_must_be_of_now() {
     for (shift_s, good) in [(-301i64, false), (-299, true), (119, true), (121, false)] {
         let mut w = World::new(41);
         let there = w.now;
@@ -95,7 +96,7 @@ fn trailing_bytes_behind_the_length_are_ignored() {
 }
 
 #[test]
-fn new_sessions_beyond_the_budget_are_not_decrypted() {
+fn g3_new_sessions_beyond_the_budget_are_not_decrypted() {
     let mut w = World::new(45);
     let mut rng = Rng::from_seed(5);
     for _ in 0..300 {
@@ -113,7 +114,7 @@ fn new_sessions_beyond_the_budget_are_not_decrypted() {
 }
 
 #[test]
-fn sessions_and_tags_stay_within_their_bounds() {
+fn g4_sessions_and_tags_stay_within_their_bounds() {
     let limits = Limits { sessions: 20, tags: 600, ..Limits::default() };
     let mut w = World::with(46, 2, limits);
     w.connect();
@@ -199,7 +200,7 @@ fn a_one_time_reply_opens_once_and_only_in_time() {
 }
 
 #[test]
-fn cloves_for_other_destinations_are_not_taken() {
+fn g6_cloves_for_other_destinations_are_not_taken() {
     let mut w = World::connected(49);
     let mut wrong = w.remote(1);
     wrong.hash = DestHash([9; 32]);
@@ -228,7 +229,7 @@ fn handmade(
 }
 
 #[test]
-fn a_lease_set_is_believed_only_from_its_owner() {
+fn g7_a_lease_set_is_believed_only_from_its_owner() {
     let mut w = World::new(50);
     // Node 0's lease set, out of its own New Session.
     let message = new_session(&mut w);
@@ -375,5 +376,72 @@ proptest! {
             w.run(secs(1));
         }
         prop_assert!(w.nodes[0].received.len() > before);
+    }
+}
+
+#[test]
+fn g3_all_destinations_share_a_budget_and_each_has_its_part() {
+    let all = Arc::new(SharedRate::new(500, 1_000));
+    let mut rng = Rng::from_seed(51);
+    let mut bogus = |w: &mut World, count: usize| {
+        let before = w.nodes[1].errors.iter().filter(|e| **e == Error::BadMac).count();
+        for _ in 0..count {
+            let mut message = rng.bytes::<204>().to_vec();
+            message[..4].copy_from_slice(&200u32.to_be_bytes());
+            message[35] &= 0x1f;
+            w.give(1, message);
+        }
+        w.nodes[1].errors.iter().filter(|e| **e == Error::BadMac).count() - before
+    };
+    let mut worlds: Vec<World> = (0..2).map(|n| World::new(60 + n)).collect();
+    for w in &mut worlds {
+        w.nodes[1].sessions.share(all.clone());
+    }
+    // Its own two hundred, and of what others leave up to half of the burst.
+    assert_eq!(bogus(&mut worlds[0], 2_000), 500);
+    assert_eq!(bogus(&mut worlds[1], 200), 200, "the other one's part is still there");
+    assert_eq!(bogus(&mut worlds[1], 2_000), 0, "and nothing is spare");
+}
+
+#[test]
+fn g6_sixty_four_cloves_are_taken_and_one_more_is_not() {
+    for (count, taken) in [(64, 64), (65, 64)] {
+        let mut w = World::new(52);
+        let mut payload = Vec::new();
+        put_date_time(w.now.wall_s(), &mut payload);
+        for n in 0..count {
+            let clove = Clove {
+                delivery: Delivery::Local,
+                kind: I2npKind::DATA,
+                id: MessageId(n),
+                expires_s: w.now.wall_s() + 10,
+                body: &[0, 0, 0, 1, 7],
+            };
+            put_clove(&clove, &mut payload);
+        }
+        let (_, _, message) = handmade(&mut w, [5; 32], &payload);
+        w.give(1, message);
+        assert_eq!(w.nodes[1].received.len(), taken);
+        assert_eq!(w.nodes[1].sessions.metrics().clove_dropped.get(), u64::from(count) - taken as u64);
+    }
+}
+
+#[test]
+fn g6_nothing_is_sent_on_for_strangers() {
+    for delivery in [
+        Delivery::Router(RouterHash([9; 32])),
+        Delivery::Tunnel { gateway: RouterHash([9; 32]), tunnel: TunnelId(7) },
+        Delivery::Destination(DestHash([9; 32])),
+    ] {
+        let mut w = World::new(53);
+        let mut payload = Vec::new();
+        put_date_time(w.now.wall_s(), &mut payload);
+        let expires_s = w.now.wall_s() + 10;
+        let body = &[0, 0, 0, 1, 7];
+        put_clove(&Clove { delivery, kind: I2npKind::DATA, id: MessageId(1), expires_s, body }, &mut payload);
+        let (_, _, message) = handmade(&mut w, [5; 32], &payload);
+        w.give(1, message);
+        assert_eq!((w.nodes[1].received.len(), w.nodes[1].others.len()), (0, 0));
+        assert_eq!(w.nodes[1].sessions.metrics().clove_dropped.get(), 1);
     }
 }

@@ -43,7 +43,7 @@ fn whatever_the_wire_delivers_is_opened() {
 }
 
 #[test]
-fn copies_are_opened_once() {
+fn g4_copies_are_opened_once() {
     let mut w = World::connected(21);
     (w.jitter_ms, w.twice_percent) = (30, 20);
     exchange(&mut w, 500);
@@ -116,7 +116,7 @@ fn an_old_tag_set_is_replaced_by_the_clock() {
 }
 
 #[test]
-fn tags_reach_as_far_ahead_and_behind_as_promised() {
+fn g4_tags_reach_as_far_ahead_and_behind_as_promised() {
     let mut w = World::connected(32);
     let messages: Vec<Vec<u8>> = (0..60u8).flat_map(|n| w.seal(0, 1, &[n])).collect();
     w.give(1, messages[59].clone());
@@ -138,7 +138,7 @@ fn tags_reach_as_far_ahead_and_behind_as_promised() {
 }
 
 #[test]
-fn what_is_too_late_is_trimmed() {
+fn g4_what_is_too_late_is_trimmed() {
     let mut w = World::connected(33);
     let late = w.seal(0, 1, b"late").remove(0);
     for n in 0..700u32 {

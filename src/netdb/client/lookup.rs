@@ -354,10 +354,9 @@ impl LeaseLookups {
         let Some(lookup) = self.table.get_mut(&hash) else { return false };
         let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return false };
         let asked = lookup.asks.get(lookup.round_at..).unwrap_or_default();
-        let skip = |h: &RouterHash| asked.iter().any(|a| a.floodfill == *h);
+        let asked: Vec<RouterHash> = asked.iter().map(|a| a.floodfill).collect();
         let key = Hash::from(hash);
-        let Some(floodfill) = self.view.closest_floodfills(&key, now.wall_ms, skip, 1).into_iter().next()
-        else {
+        let Some(floodfill) = self.view.next_floodfill(&key, now.wall_ms, &asked, |_| false) else {
             return false;
         };
         let question = Question { hash, floodfill: floodfill.hash };

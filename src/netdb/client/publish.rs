@@ -299,10 +299,9 @@ impl LeasePublisher {
 
     fn pick(&self, now: Now, current: &Publication) -> Option<Arc<PeerEntry>> {
         let key = current.key();
-        let used = |h: &RouterHash| self.stores.iter().any(|s| s.floodfill == *h);
-        let skip = |h: &RouterHash| used(h) || self.distrusted.contains(h);
-        let next = self.view.closest_floodfills(&key, now.wall_ms, skip, 1).into_iter().next();
-        next.or_else(|| self.view.closest_floodfills(&key, now.wall_ms, used, 1).into_iter().next())
+        let used: Vec<RouterHash> = self.stores.iter().map(|s| s.floodfill).collect();
+        let next = self.view.next_floodfill(&key, now.wall_ms, &used, |h| self.distrusted.contains(h));
+        next.or_else(|| self.view.next_floodfill(&key, now.wall_ms, &used, |_| false))
     }
 
     /// Near UTC midnight the floodfill of the other day gets a copy too; nobody waits for its confirmation.

@@ -95,7 +95,7 @@ fn silent_floodfills_cost_time_but_not_the_lease_set() {
 }
 
 #[test]
-fn a_floodfill_that_confirms_and_keeps_nothing_is_found_out() {
+fn d7_a_floodfill_that_confirms_and_keeps_nothing_is_found_out() {
     let mut sim = Sim::new(13, 7, 4);
     sim.introduce_all();
     let (a, b) = (sim.client(5, 6), sim.client(6, 5));

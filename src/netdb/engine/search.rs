@@ -184,8 +184,8 @@ impl Engine {
             return Some(hint);
         }
         let own = self.config.own;
-        let skip = |h: &RouterHash| *h == own || Hash::from(*h) == key || search.asked.contains(h);
-        self.view.closest_floodfills(&key, now.wall_ms, skip, 1).first().map(|e| e.hash)
+        let skip = |h: &RouterHash| *h == own || Hash::from(*h) == key;
+        self.view.next_floodfill(&key, now.wall_ms, &search.asked, skip).map(|e| e.hash)
     }
 
     /// Sends the question.

@@ -214,7 +214,7 @@ fn midnight_brings_a_new_publication() {
 }
 
 #[test]
-fn stores_are_acknowledged_first_and_flooded_once() {
+fn d5_stores_are_acknowledged_first_and_flooded_once() {
     let mut rng = Rng::from_seed(10);
     let (mut engine, _) = floodfill(&mut rng);
     let others: Vec<TestRouter> = (0..5).map(|_| TestRouter::new(&mut rng)).collect();
@@ -298,7 +298,7 @@ fn a_router_that_is_not_floodfill_serves_its_own_entry_only() {
 }
 
 #[test]
-fn answers_go_only_to_the_asker_and_only_so_many() {
+fn d5_answers_go_only_to_the_asker_and_only_so_many() {
     let mut rng = Rng::from_seed(13);
     let (mut engine, _) = floodfill(&mut rng);
     let (asker, victim) = (RouterHash([3; 32]), RouterHash([4; 32]));
@@ -317,7 +317,7 @@ fn answers_go_only_to_the_asker_and_only_so_many() {
 }
 
 #[test]
-fn search_replies_name_the_nearest_floodfills_and_exploratory_ones_the_others() {
+fn d5_search_replies_name_the_nearest_floodfills_and_exploratory_ones_the_others() {
     let mut rng = Rng::from_seed(14);
     let (mut engine, own) = floodfill(&mut rng);
     for i in 0..40 {
@@ -343,7 +343,7 @@ fn search_replies_name_the_nearest_floodfills_and_exploratory_ones_the_others() 
 }
 
 #[test]
-fn hashes_from_a_search_reply_are_fetched_within_bounds() {
+fn d6_hashes_from_a_search_reply_are_fetched_within_bounds() {
     let mut rng = Rng::from_seed(15);
     let router = TestRouter::new(&mut rng);
     let mut engine = Engine::new(Config::for_test_network(router.hash(), NET_ID), at(0), Rng::from_seed(1));
@@ -396,7 +396,7 @@ fn flood(count: u64, limit: usize) {
 }
 
 #[test]
-fn memory_stays_bounded_under_a_flood_of_sound_router_infos() {
+fn d1_memory_stays_bounded_under_a_flood_of_sound_router_infos() {
     flood(2_000, 300);
 }
 
@@ -414,7 +414,7 @@ fn memory_stays_bounded_under_a_hundred_thousand_router_infos() {
 }
 
 #[test]
-fn too_many_unasked_stores_cost_no_signature_checks() {
+fn d1_too_many_unasked_stores_cost_no_signature_checks() {
     let mut rng = Rng::from_seed(17);
     let (mut engine, _) = floodfill(&mut rng);
     let fake = TestRouter::new(&mut rng);
@@ -468,7 +468,7 @@ fn what_changed_is_saved_and_what_expired_is_forgotten() {
 }
 
 #[test]
-fn a_transport_session_may_only_speak_for_itself() {
+fn d1_a_transport_session_may_only_speak_for_itself() {
     let mut rng = Rng::from_seed(20);
     let (mut engine, _) = floodfill(&mut rng);
     let router = TestRouter::new(&mut rng);

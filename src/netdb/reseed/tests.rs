@@ -217,7 +217,7 @@ fn a_flipped_bit_in_the_contents_breaks_the_signature() {
 }
 
 #[test]
-fn truncated_and_lengthened_bundles_are_refused() {
+fn d8_truncated_and_lengthened_bundles_are_refused() {
     for cut in (0..100).chain((100..SAMPLE.len()).step_by(997)).chain([SAMPLE.len() - 1]) {
         assert!(
             open_su3(&SAMPLE[..cut], &Signers::bundled(), SAMPLE_DAY, Origin::File).is_err(),
@@ -276,7 +276,7 @@ fn zip_reads_stored_and_deflated_entries_with_sizes_behind_the_data() {
 }
 
 #[test]
-fn zip_bombs_cost_nothing() {
+fn d8_zip_bombs_cost_nothing() {
     let mut honest = Packer::default();
     honest.add("bomb", &vec![0; 100 << 20], true);
     assert_eq!(zip_error(&honest.finish()), Some(ReseedError::Zip("an entry larger than 8 KiB")));
@@ -293,7 +293,7 @@ fn zip_bombs_cost_nothing() {
 }
 
 #[test]
-fn zip_limits_hold() {
+fn d8_zip_limits_hold() {
     let mut many = Packer::default();
     for i in 0..2001 {
         many.add(&format!("f{i}"), b"", false);
@@ -308,7 +308,7 @@ fn zip_limits_hold() {
 }
 
 #[test]
-fn zip_names_cannot_lead_anywhere() {
+fn d8_zip_names_cannot_lead_anywhere() {
     for name in ["../x", "/etc/passwd", "a/b", "..", ".", "a\\b", "C:x", "", "a\nb", "naïve"] {
         let mut packer = Packer::default();
         packer.add(name, b"x", false);

@@ -73,7 +73,7 @@ fn our_own_floodfill_comes_last_and_can_be_the_only_one() {
 }
 
 #[test]
-fn fresh_floodfills_of_one_subnet_cannot_surround_a_key() {
+fn d4_fresh_floodfills_of_one_subnet_cannot_surround_a_key() {
     let mut rng = Rng::from_seed(4);
     let mut entries: Vec<PeerEntry> = (0..200).map(|_| floodfill(&mut rng, "203.0.113.1")).collect();
     for i in 0..20 {
@@ -90,5 +90,73 @@ fn fresh_floodfills_of_one_subnet_cannot_surround_a_key() {
         assert_eq!(picked.len(), 16);
         // 64 nearest candidates hold about six known ones; what is then missing is filled up by distance.
         assert!(known >= 1 && crowd <= 15, "seed {seed}: {known} known, {crowd} of the crowd");
+    }
+}
+
+#[test]
+fn d3_half_of_the_places_are_for_floodfills_that_are_known_for_two_hours() {
+    let mut rng = Rng::from_seed(5);
+    let host = |n: u64| format!("{}.{}.1.1", 11 + n / 200, n % 200);
+    // Ninety that answered us once and came a moment ago, thirty that are old acquaintances, all in subnets of their own.
+    let mut entries = Vec::new();
+    for n in 0..120 {
+        let mut peer = floodfill(&mut rng, &host(n));
+        peer.standing.contacted = true;
+        if n >= 90 {
+            peer.first_heard_ms = NOON - SETTLED_MS;
+        }
+        entries.push(peer);
+    }
+    // One second less is not old enough.
+    let mut almost = floodfill(&mut rng, "77.7.7.7");
+    almost.standing.contacted = true;
+    almost.first_heard_ms = NOON - SETTLED_MS + 1;
+    entries.push(almost);
+    let view = view(entries, None, ViewPolicy { diverse: true, ..ViewPolicy::default() });
+    for seed in 0..32 {
+        let picked = view.closest_floodfills(&Hash([seed; 32]), NOON, |_| false, 4);
+        let routing = RoutingKey::new(&Hash([seed; 32]), NOON);
+        let mut reach: Vec<Arc<PeerEntry>> = view.floodfills().to_vec();
+        reach.sort_by_key(|p| routing.distance(&p.hash));
+        reach.truncate(16);
+        let old = |of: &[Arc<PeerEntry>]| of.iter().filter(|p| p.first_heard_ms + SETTLED_MS <= NOON).count();
+        assert!(old(&picked) >= old(&reach).min(2), "seed {seed}: {} of 4", old(&picked));
+    }
+}
+
+#[test]
+fn d3_a_floodfill_without_contact_is_asked_only_where_no_other_is_near() {
+    let mut rng = Rng::from_seed(6);
+    let strangers: Vec<PeerEntry> =
+        (0..3).map(|n| floodfill(&mut rng, &format!("{}.1.1.1", 20 + n))).collect();
+    let mut known = floodfill(&mut rng, "40.1.1.1");
+    known.standing.contacted = true;
+    let trusted = known.hash;
+    let policy = ViewPolicy { diverse: true, ..ViewPolicy::default() };
+    let with = view([strangers.clone(), vec![known]].concat(), None, policy);
+    let without = view(strangers, None, policy);
+    for seed in 0..16 {
+        let key = Hash([seed; 32]);
+        assert_eq!(with.closest_floodfills(&key, NOON, |_| false, 1)[0].hash, trusted);
+        assert_eq!(without.closest_floodfills(&key, NOON, |_| false, 1).len(), 1, "better than nobody");
+    }
+}
+
+#[test]
+fn d4_a_search_asks_two_of_a_subnet_and_then_elsewhere() {
+    let mut rng = Rng::from_seed(7);
+    let mut entries: Vec<PeerEntry> = (0..40).map(|_| floodfill(&mut rng, "203.0.113.1")).collect();
+    entries.extend((0..40).map(|n| floodfill(&mut rng, &format!("{}.7.1.1", 11 + n))));
+    let view = view(entries, None, ViewPolicy { diverse: true, ..ViewPolicy::default() });
+    for seed in 0..16 {
+        let key = Hash([seed; 32]);
+        let mut asked = Vec::new();
+        for _ in 0..7 {
+            let next = view.next_floodfill(&key, NOON, &asked, |_| false).unwrap();
+            assert!(!asked.contains(&next.hash), "disjoint");
+            asked.push(next.hash);
+        }
+        let crowd = asked.iter().filter(|h| view.get(h).unwrap().subnet == Some(0xcb00)).count();
+        assert!(crowd <= 2, "seed {seed}: {crowd} of one subnet");
     }
 }

@@ -125,3 +125,15 @@ fn a_directory_serves_one_router_at_a_time() {
     assert!(Storage::Memory.lock().unwrap().is_none());
     fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn d8_a_file_larger_than_any_router_info_is_passed_over() {
+    let dir = temp_dir("large");
+    fs::create_dir_all(&dir).expect("makes");
+    let most = usize::try_from(INFO_MAX).expect("small");
+    fs::write(dir.join("a.dat"), vec![1; most]).expect("writes");
+    fs::write(dir.join("b.dat"), vec![2; most + 1]).expect("writes");
+    let sizes: Vec<usize> = collect_routers(&dir).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [most]);
+    fs::remove_dir_all(&dir).expect("cleans up");
+}

@@ -12,7 +12,7 @@ fn v4(n: u32) -> IpAddr {
 }
 
 #[test]
-fn one_address_has_its_burst_and_its_rate() {
+fn n1_one_address_has_its_burst_and_its_rate() {
     let mut door = door();
     let at = Mono::from_secs(10);
     assert_eq!((0..100).filter(|_| door.admit(at, v4(1))).count(), 20);
@@ -21,7 +21,7 @@ fn one_address_has_its_burst_and_its_rate() {
 }
 
 #[test]
-fn a_slash_64_is_one_address() {
+fn n1_a_slash_64_is_one_address() {
     let mut door = door();
     let at = Mono::from_secs(10);
     let ip = |d: u16, h: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0x470, 1, d, 0, 0, 0, h));
@@ -30,7 +30,7 @@ fn a_slash_64_is_one_address() {
 }
 
 #[test]
-fn strangers_from_everywhere_share_a_rate_that_known_routers_do_not_need() {
+fn n5_strangers_from_everywhere_share_a_rate_that_known_routers_do_not_need() {
     let mut door = door();
     let mut at = Mono::from_secs(10);
     let friend = v4(0xff_ffff);
@@ -51,7 +51,7 @@ fn strangers_from_everywhere_share_a_rate_that_known_routers_do_not_need() {
 }
 
 #[test]
-fn a_newcomer_has_a_chance_when_rates_of_thousands_are_remembered() {
+fn n1_a_newcomer_has_a_chance_when_rates_of_thousands_are_remembered() {
     let mut door = door();
     let at = Mono::from_secs(10);
     (0..ADDRESSES_MAX as u32 + 1).for_each(|n| {
@@ -62,7 +62,7 @@ fn a_newcomer_has_a_chance_when_rates_of_thousands_are_remembered() {
 }
 
 #[test]
-fn known_addresses_are_bounded_and_the_oldest_goes() {
+fn n1_known_addresses_are_bounded_and_the_oldest_goes() {
     let mut door = door();
     for n in 0..=KNOWN_MAX as u32 {
         door.met(Mono::from_millis(u64::from(n)), v4(n));

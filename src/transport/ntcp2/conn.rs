@@ -128,7 +128,6 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
                 command = own.commands.recv() => match command {
                     Some(Command::Attach(attached)) => sender = attached,
                     Some(Command::Close(reason)) => return self.close(reason).await,
-                    Some(Command::Keep(idle)) => self.session.extend_idle(idle),
                     None => return CloseReason::Lost,
                 },
                 () = &mut timer => {

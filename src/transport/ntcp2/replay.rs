@@ -28,14 +28,67 @@ impl ReplayCache {
 
     /// Remembers `key`; false when it was known.
     pub(crate) fn insert(&mut self, now: Mono, key: [u8; 32]) -> bool {
-        if now.since(self.since) > GENERATION || self.current.len() >= ENTRIES_MAX / 2 {
-            std::mem::swap(&mut self.current, &mut self.previous);
-            self.current.clear();
-            if now.since(self.since) > 2 * GENERATION {
-                self.previous.clear();
-            }
-            self.since = now;
+        if now.since(self.since) > GENERATION {
+            self.turn(now);
         }
-        !self.previous.contains(&key) && self.current.insert(key)
+        if self.previous.contains(&key) || self.current.contains(&key) {
+            return false;
+        }
+        if self.current.len() >= ENTRIES_MAX / 2 {
+            self.turn(now);
+        }
+        self.current.insert(key)
+    }
+
+    fn turn(&mut self, now: Mono) {
+        std::mem::swap(&mut self.current, &mut self.previous);
+        self.current.clear();
+        if now.since(self.since) > 2 * GENERATION {
+            self.previous.clear();
+        }
+        self.since = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u64) -> [u8; 32] {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&n.to_be_bytes());
+        key
+    }
+
+    #[test]
+    fn n3_of_a_thousand_replays_none_is_taken_while_its_first_message_is_good() {
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(1));
+        let start = Mono::from_secs(1_000);
+        assert!((0..1_000).all(|n| cache.insert(start, key(n))));
+        for later in [0, 60, 120, 130] {
+            let now = start.after(Duration::from_secs(later));
+            assert!((0..1_000).all(|n| !cache.insert(now, key(n))), "after {later} s");
+        }
+    }
+
+    #[test]
+    fn n3_what_is_kept_is_bounded_and_the_oldest_go() {
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(2));
+        let now = Mono::from_secs(1_000);
+        let most = ENTRIES_MAX as u64;
+        assert!((0..most).all(|n| cache.insert(now, key(n))));
+        assert!(cache.current.len() + cache.previous.len() <= ENTRIES_MAX);
+        assert!(!cache.insert(now, key(0)), "at the limit nothing is forgotten");
+        assert!(cache.insert(now, key(most)), "one past it the older half goes");
+        assert!(cache.current.len() + cache.previous.len() <= ENTRIES_MAX);
+        assert!(cache.insert(now, key(0)));
+        assert!(!cache.insert(now, key(most - 1)));
+    }
+
+    #[test]
+    fn n3_an_idle_router_forgets() {
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(3));
+        assert!(cache.insert(Mono::from_secs(10), key(1)));
+        assert!(cache.insert(Mono::from_secs(10 + 3 * 130), key(1)));
     }
 }

@@ -98,11 +98,6 @@ impl Session {
         }
     }
 
-    /// Stays open for at least `idle` without traffic, if that is longer than it would.
-    pub(crate) fn extend_idle(&mut self, idle: Duration) {
-        self.idle = self.idle.max(idle);
-    }
-
     /// Opens every complete frame in `buf` and answers how many bytes it is done with. The rest must be at the front
     /// of the next call, with more behind it.
     pub(crate) fn read(&mut self, now: Now, buf: &mut [u8]) -> usize {

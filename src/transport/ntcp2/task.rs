@@ -32,7 +32,6 @@ pub(super) const STALL: Duration = Duration::from_secs(30);
 pub(crate) enum Command {
     Attach(PeerSender),
     Close(TerminationReason),
-    Keep(Duration),
 }
 
 /// What a connection tells the manager.
@@ -263,7 +262,6 @@ async fn data_phase<T: From<FromPeer>>(
                     break link.run(own, sender).await;
                 }
                 Some(Command::Close(reason)) => break link.close(reason).await,
-                Some(Command::Keep(idle)) => link.session.extend_idle(idle),
                 None => break CloseReason::Lost,
             },
         }

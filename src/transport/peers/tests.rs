@@ -103,7 +103,7 @@ fn events(actions: Vec<Action>) -> Vec<TransportEvent> {
 }
 
 #[test]
-fn one_address_has_three_handshakes_and_one_subnet_64() {
+fn n1_one_address_has_three_handshakes_and_one_subnet_64() {
     let mut peers = peers();
     let conns: Vec<_> = (0..5).map(|_| peers.accept(now(), remote(1))).collect();
     assert_eq!(conns.iter().flatten().count(), 3);
@@ -117,7 +117,7 @@ fn one_address_has_three_handshakes_and_one_subnet_64() {
 }
 
 #[test]
-fn the_oldest_handshake_gives_way_when_all_places_are_taken() {
+fn n1_the_oldest_handshake_gives_way_when_all_places_are_taken() {
     let mut peers = peers_with(TransportConfig { pending_max: 3, ..config() }, RouterHash([0; 32]));
     let first = peers.accept(now(), remote(1)).unwrap();
     (2..=3).for_each(|n| assert!(peers.accept(now(), remote(n)).is_some()));
@@ -127,7 +127,7 @@ fn the_oldest_handshake_gives_way_when_all_places_are_taken() {
 }
 
 #[test]
-fn a_flood_of_strangers_pushes_out_its_own_kind_first() {
+fn n1_a_flood_of_strangers_pushes_out_its_own_kind_first() {
     let mut peers = peers_with(TransportConfig { pending_max: 4, ..config() }, RouterHash([0; 32]));
     let [honest, slow, garbage, last] = [1, 2, 3, 4].map(|n| peers.accept(now(), remote(n)).unwrap());
     peers.stands(honest, Standing::Knows);
@@ -141,7 +141,7 @@ fn a_flood_of_strangers_pushes_out_its_own_kind_first() {
 }
 
 #[test]
-fn the_last_quarter_of_the_links_is_for_our_own_dials() {
+fn n6_the_last_quarter_of_the_links_is_for_our_own_dials() {
     let mut peers = peers_with(TransportConfig { sessions_max: 8, ..config() }, RouterHash([0; 32]));
     let link = |peers: &mut Peers, n: u8| {
         let conn = peers.accept(after(u64::from(n)), remote(n))?;
@@ -158,7 +158,7 @@ fn the_last_quarter_of_the_links_is_for_our_own_dials() {
 }
 
 #[test]
-fn an_address_has_a_budget_of_connections() {
+fn n1_an_address_has_a_budget_of_connections() {
     let mut peers = peers();
     let mut try_one = |at| {
         let conn = peers.accept(at, remote(1));
@@ -173,7 +173,7 @@ fn an_address_has_a_budget_of_connections() {
 }
 
 #[test]
-fn all_addresses_together_have_a_budget_too() {
+fn n5_all_addresses_together_have_a_budget_too() {
     let mut peers = peers();
     let mut try_all = |at| {
         let accepted = (0..3_000u32).filter_map(|n| {
@@ -280,7 +280,7 @@ fn an_inbound_session_takes_over_from_a_dial_with_its_messages() {
 }
 
 #[test]
-fn a_new_inbound_session_replaces_and_a_new_outbound_one_gives_way() {
+fn n6_a_new_inbound_session_replaces_and_a_new_outbound_one_gives_way() {
     let mut peers = peers();
     let info = public(1);
     let old = inbound(&mut peers, now(), info.hash());
@@ -323,7 +323,7 @@ fn crossing(ours_is_smaller: bool, outbound_first: bool) -> (Peers, RouterHash, 
 }
 
 #[test]
-fn of_crossing_dials_the_one_of_the_smaller_hash_stays_on_both_sides() {
+fn n6_of_crossing_dials_the_one_of_the_smaller_hash_stays_on_both_sides() {
     for outbound_first in [false, true] {
         let (mut peers, _, direction, [_, spare]) = crossing(true, outbound_first);
         assert_eq!(direction, Direction::Outbound);
@@ -335,7 +335,7 @@ fn of_crossing_dials_the_one_of_the_smaller_hash_stays_on_both_sides() {
 }
 
 #[test]
-fn a_peer_that_keeps_the_other_connection_does_not_cut_the_link() {
+fn n6_a_peer_that_keeps_the_other_connection_does_not_cut_the_link() {
     for ours_is_smaller in [false, true] {
         let (mut peers, peer, _, [kept, spare]) = crossing(ours_is_smaller, true);
         peers.closed(after(2), kept, End::Closed(CloseReason::Lost));
@@ -357,7 +357,7 @@ fn a_peer_that_keeps_the_other_connection_does_not_cut_the_link() {
 }
 
 #[test]
-fn bans_are_bounded_and_swept() {
+fn z2_bans_are_bounded_and_swept() {
     let mut peers = peers();
     for n in 0..BANS_MAX as u64 + 10 {
         let mut hash = [0; 32];

@@ -46,7 +46,7 @@ fn control_goes_first_and_the_rest_in_order() {
 }
 
 #[test]
-fn a_quarter_is_kept_for_our_own_traffic() {
+fn n8_a_quarter_is_kept_for_our_own_traffic() {
     let (sender, metrics) = sender();
     let dropped = sender.push(now(), messages(0..1600, 1000), Class::Transit);
     let room = TRANSIT_BYTES_MAX / (1000 + OVERHEAD);
@@ -59,7 +59,7 @@ fn a_quarter_is_kept_for_our_own_traffic() {
 }
 
 #[test]
-fn own_traffic_pushes_the_oldest_transit_out_and_is_itself_refused_at_the_end() {
+fn n8_own_traffic_pushes_the_oldest_transit_out_and_is_itself_refused_at_the_end() {
     let (sender, metrics) = sender();
     sender.push(now(), messages(0..600, 1000), Class::Transit);
     assert_eq!(sender.push(now(), messages(1000..1800, 1000), Class::Own), 0);
@@ -74,7 +74,7 @@ fn own_traffic_pushes_the_oldest_transit_out_and_is_itself_refused_at_the_end() 
 }
 
 #[test]
-fn transit_is_dropped_early_in_proportion_to_the_wait() {
+fn n8_transit_is_dropped_early_in_proportion_to_the_wait() {
     let drops_at = |ms: u64| {
         let (sender, metrics) = sender();
         sender.push(now(), messages(0..1, 10), Class::Transit);
@@ -105,7 +105,7 @@ fn what_expired_or_waited_too_long_is_not_sent() {
 }
 
 #[test]
-fn expired_messages_make_room_before_transit_does() {
+fn n8_expired_messages_make_room_before_transit_does() {
     let (sender, metrics) = sender();
     sender.push(now(), messages(0..400, 1000), Class::Transit);
     let mut short = messages(400..960, 1000);

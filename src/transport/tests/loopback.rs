@@ -30,7 +30,7 @@ on_both_runtimes! {
     a_new_router_info_is_sent_to_peers
     garbage_gets_no_answer
     ipv6_works_beside_ipv4
-    silent_connections_do_not_keep_an_honest_peer_out
+    n1_silent_connections_do_not_keep_an_honest_peer_out
 }
 
 async fn messages_cross_in_order_in_both_directions() {
@@ -185,7 +185,7 @@ async fn ipv6_works_beside_ipv4() {
     b.stop().await;
 }
 
-async fn silent_connections_do_not_keep_an_honest_peer_out() {
+async fn n1_silent_connections_do_not_keep_an_honest_peer_out() {
     let strict = |config: &mut crate::transport::TransportConfig| {
         config.test_network = false;
         config.pending_max = 16;

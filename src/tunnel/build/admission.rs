@@ -28,6 +28,8 @@ pub struct AdmissionLimits {
     pub requests_per_second: u32,
     /// Requests that may come at once.
     pub requests_burst: u32,
+    /// KB a second that all transit may use; `None`: no limit.
+    pub transit_kbs: Option<u32>,
     /// Garlic messages of strangers that the router opens per second, over a longer time; twice as many at once.
     pub garlic_per_second: u32,
     /// Refuse a participant whose next hop is its previous hop. Honest creators never build so, but some versions
@@ -45,6 +47,7 @@ impl Default for AdmissionLimits {
             accepts_per_peer: (4, 22),
             requests_per_second: 200,
             requests_burst: 500,
+            transit_kbs: None,
             garlic_per_second: 500,
             refuse_turn_back: true,
             budget: Budget::default(),
@@ -219,6 +222,13 @@ impl Admission {
     /// Tells how much of the bandwidth for others is in use.
     pub(super) const fn set_load(&mut self, percent: u8) {
         self.load_percent = percent;
+    }
+
+    /// KB a second that transit has left; `None`: no limit.
+    pub(super) fn bandwidth_left(&self) -> Option<u32> {
+        let left = u64::from(100 - self.load_percent.min(100));
+        let kbs = u64::from(self.limits.transit_kbs?) * left / 100;
+        Some(u32::try_from(kbs).unwrap_or(u32::MAX))
     }
 
     /// To be asked before any work is done for a request; `transit` is the number of tunnels carried now.

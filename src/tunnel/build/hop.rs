@@ -7,6 +7,7 @@
 //! message. Spec: tunnel creation ECIES, "Build Request Records"; the rules follow the network's other routers.
 
 use super::admission::{Admission, Throttled};
+use super::bandwidth::{Grant, Wish};
 use super::record::{self, Derived};
 use super::replay::Replay;
 use super::{REJECT, RouterKeys};
@@ -67,6 +68,8 @@ pub(super) struct Answered {
     pub(super) records: BuildRecords,
     /// Whether we carry the tunnel.
     pub(super) accepted: bool,
+    /// Bytes a second that the tunnel is held to, if its creator says so.
+    pub(super) rate: Option<u32>,
 }
 
 /// The state of the responding side.
@@ -105,12 +108,19 @@ impl Responder {
         let mut records = BuildRecords::decode(size, body).map_err(|_| Dropped::Malformed)?;
         let (slot, request, state) = self.find(now.mono, &records)?;
         self.check(&request, from, now)?;
-        let accepted = !taken(request.receive)
+        let grant = Wish::read(&request.options).grant(self.admission.bandwidth_left());
+        let accepted = grant.is_some()
+            && !taken(request.receive)
             && self.admission.accept(now.mono, &mut self.rng, [from, Some(&request.next)], transit);
         let keys = state.derive(request.role, request.keys.as_ref());
         let code = if accepted { 0 } else { REJECT };
-        keys.answer(&mut self.rng, &mut records, slot, code);
-        Ok(Answered { request, keys, records, accepted })
+        let grant = grant.filter(|_| accepted);
+        let options = grant.map(Grant::options).unwrap_or_default();
+        keys.answer(&mut self.rng, &mut records, slot, code, &options);
+        // Only a gateway can hold back what comes from outside; further on the cells are on their way.
+        let gateway = request.role == HopRole::InboundGateway;
+        let rate = grant.and_then(|grant| grant.rate).filter(|_| gateway);
+        Ok(Answered { request, keys, records, accepted, rate })
     }
 
     fn find(

@@ -16,6 +16,7 @@
 //! Spec: tunnel creation ECIES, tunnel implementation, peer selection.
 
 mod admission;
+mod bandwidth;
 mod creator;
 mod engine;
 mod hop;

@@ -16,6 +16,7 @@ use crate::crypto::record::RecordKeys;
 use crate::crypto::{Secret32, X25519Public, aead, aes_cbc, chacha20_stream, counter_nonce, noise_n};
 use crate::tunnel::HopKeys;
 use crate::wire::build_record::{BuildRecords, HOP_PREFIX, HopRole, LongKeys, RecordSize};
+use crate::wire::{Mapping, Wire};
 
 /// State of the handshake of one record: what both sides know after the request.
 pub(super) struct RecordState {
@@ -161,11 +162,18 @@ impl Derived {
     }
 
     /// Turns the records of a request into those to send on: our reply with `code` in `slot`, a mask over the rest.
-    pub(super) fn answer(&self, rng: &mut Rng, records: &mut BuildRecords, slot: usize, code: u8) {
+    pub(super) fn answer(
+        &self,
+        rng: &mut Rng,
+        records: &mut BuildRecords,
+        slot: usize,
+        code: u8,
+        options: &Mapping,
+    ) {
         let reply_len = records.size().reply_len();
         for (index, record) in records.iter_mut().enumerate() {
             if index == slot {
-                fill_reply(rng, record, reply_len, code);
+                fill_reply(rng, record, reply_len, code, options);
                 self.seal_reply(slot, record);
             } else {
                 self.mask(index, record);
@@ -174,12 +182,17 @@ impl Derived {
     }
 }
 
-/// A reply in the clear: an empty Mapping, random padding, the code; room for the tag behind it.
-fn fill_reply(rng: &mut Rng, record: &mut [u8], reply_len: usize, code: u8) {
+/// A reply in the clear: options, random padding, the code; room for the tag behind it.
+fn fill_reply(rng: &mut Rng, record: &mut [u8], reply_len: usize, code: u8, options: &Mapping) {
     let Some(clear) = record.get_mut(..reply_len) else { return };
     rng.fill(clear);
-    if let [first, second, .., last] = clear {
-        (*first, *second, *last) = (0, 0, code);
+    let mut head = Vec::new();
+    options.encode(&mut head);
+    if let Some(place) = clear.get_mut(..head.len()) {
+        place.copy_from_slice(&head);
+    }
+    if let Some(last) = clear.last_mut() {
+        *last = code;
     }
 }
 

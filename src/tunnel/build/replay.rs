@@ -31,15 +31,43 @@ impl Replay {
 
     /// Remembers `value`; false if it was known.
     pub(super) fn insert(&mut self, now: Mono, value: &[u8; 32]) -> bool {
-        if now >= self.turns_at || self.young.len() >= self.per_generation {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
-            if now.0 >= self.turns_at.0.saturating_add(self.turn_us) {
-                self.old.clear();
-            }
-            self.turns_at = Mono(now.0.saturating_add(self.turn_us));
+        if now >= self.turns_at {
+            self.turn(now);
         }
         let Some(front) = value.first_chunk::<16>() else { return false };
-        !self.old.contains(front) && self.young.insert(*front)
+        if self.old.contains(front) || self.young.contains(front) {
+            return false;
+        }
+        if self.young.len() >= self.per_generation {
+            self.turn(now);
+        }
+        self.young.insert(*front)
+    }
+
+    fn turn(&mut self, now: Mono) {
+        std::mem::swap(&mut self.young, &mut self.old);
+        self.young.clear();
+        if now.0 >= self.turns_at.0.saturating_add(self.turn_us) {
+            self.old.clear();
+        }
+        self.turns_at = Mono(now.0.saturating_add(self.turn_us));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t2_a_full_memory_forgets_the_older_half_and_not_before_it_must() {
+        let mut seen = Replay::new(&mut Rng::from_seed(1), 600_000_000, 100);
+        let key = |n: u8| [n; 32];
+        let now = Mono::from_secs(1);
+        assert!((0..200).all(|n| seen.insert(now, &key(n))));
+        assert!((0..200).all(|n| !seen.insert(now, &key(n))), "at the limit all are known");
+        assert!(seen.insert(now, &key(200)), "one past it");
+        assert!(!seen.insert(now, &key(150)));
+        assert!(seen.insert(now, &key(50)), "the older half is gone");
+        assert!(seen.young.len() + seen.old.len() <= 200);
     }
 }

@@ -162,7 +162,11 @@ impl Transit {
         let expires = now.after(Duration::from_millis(TRANSIT_LIFE_MS));
         self.taken.insert(receive);
         self.carried.push_back((expires, receive));
-        actions.push_back(Action::Plane(PlaneInput::Install(Install { config, expires, rate: None })));
+        actions.push_back(Action::Plane(PlaneInput::Install(Install {
+            config,
+            expires,
+            rate: answered.rate,
+        })));
     }
 
     /// The message for the next router.

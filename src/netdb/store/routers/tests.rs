@@ -31,7 +31,7 @@ fn a_sound_router_info_is_taken_once_and_then_only_newer_ones() {
 }
 
 #[test]
-fn every_rule_refuses_what_breaks_it() {
+fn d2_every_rule_refuses_what_breaks_it() {
     let mut rng = Rng::from_seed(2);
     let mut table = table(false, 100);
     let router = TestRouter::new(&mut rng);
@@ -58,7 +58,7 @@ fn every_rule_refuses_what_breaks_it() {
 }
 
 #[test]
-fn age_limits_depend_on_the_way_it_came() {
+fn d2_age_limits_depend_on_the_way_it_came() {
     let mut rng = Rng::from_seed(3);
     let router = TestRouter::new(&mut rng);
     let hours = |h: u64| router.bytes(&Make { published_ms: NOON - h * 3_600_000, ..Make::default() });
@@ -72,7 +72,7 @@ fn age_limits_depend_on_the_way_it_came() {
 }
 
 #[test]
-fn a_full_table_parts_with_the_unknown_and_keeps_those_it_knows() {
+fn d1_a_full_table_parts_with_the_unknown_and_keeps_those_it_knows() {
     let mut rng = Rng::from_seed(4);
     let mut table = table(false, 200);
     let mut known = Vec::new();

@@ -3,8 +3,8 @@ use super::super::replay::ReplayCache;
 use super::super::{LocalKeys, PeerKeys};
 use super::*;
 use crate::base::Mono;
-use crate::crypto::noise::SymmetricState;
-use crate::crypto::{SigningKey, X25519Public, X25519Secret, sha256};
+use crate::crypto::noise::{self, SymmetricState};
+use crate::crypto::{SigningKey, X25519Public, X25519Secret, aes_cbc, sha256};
 use crate::wire::{KeysAndCert, Mapping, RouterAddress, RouterIdentity, SigType, b64};
 use std::sync::{Arc, Mutex};
 
@@ -217,7 +217,7 @@ fn both_sides_reproduce_the_vectors() {
 }
 
 #[test]
-fn a_handshake_succeeds_with_any_padding_and_in_any_pieces() {
+fn n4_a_handshake_succeeds_with_any_padding_and_in_any_pieces() {
     for seed in 0..30 {
         for chunk in [1, 7, 63, 64, 65, 5000] {
             let (alice, bob) = run(&mut pair(seed), chunk, |_, _| {});
@@ -261,7 +261,7 @@ fn bytes_behind_message_3_are_kept() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_ends_the_handshake_and_message_1_is_never_answered() {
+fn n2_a_flipped_bit_anywhere_ends_the_handshake_and_message_1_is_never_answered() {
     let lengths = {
         let mut lengths = [0; 4];
         run(&mut pair(5), 10_000, |n, bytes| lengths[n] = bytes.len());
@@ -288,7 +288,7 @@ fn a_flipped_bit_anywhere_ends_the_handshake_and_message_1_is_never_answered() {
 }
 
 #[test]
-fn a_wrong_static_key_hash_or_iv_looks_like_silence() {
+fn n2_a_wrong_static_key_hash_or_iv_looks_like_silence() {
     let (alice, bob) = (Party::new(1), Party::new(2));
     let mut wrong_key = bob.as_peer();
     wrong_key.public = *alice.keys.public();
@@ -311,7 +311,7 @@ fn a_wrong_static_key_hash_or_iv_looks_like_silence() {
 }
 
 #[test]
-fn a_tarpit_swallows_at_most_its_share_and_then_resets() {
+fn n2_a_tarpit_swallows_at_most_its_share_and_then_resets() {
     let mut bob = responder(1, &Party::new(2), now(), &replay());
     bob.handle(now(), &[7; 64]);
     let mut swallowed = 0;
@@ -323,7 +323,7 @@ fn a_tarpit_swallows_at_most_its_share_and_then_resets() {
 }
 
 #[test]
-fn a_replayed_message_1_is_not_answered() {
+fn n3_a_replayed_message_1_is_not_answered() {
     let (alice, bob) = (Party::new(1), Party::new(2));
     let mut pair = pair_with(1, &alice.info(), &alice, &bob, bob.as_peer(), NET);
     let mut message1 = Vec::new();
@@ -341,7 +341,7 @@ fn a_replayed_message_1_is_not_answered() {
 }
 
 #[test]
-fn clocks_may_differ_by_a_minute() {
+fn n3_clocks_may_differ_by_a_minute() {
     for (skew_s, good) in [(0, true), (59, true), (-59, true), (62, false), (-62, false), (600, false)] {
         let (alice, bob) = (Party::new(1), Party::new(2));
         let theirs = Now { wall_ms: WALL_MS.saturating_add_signed(skew_s * 1000), ..now() };
@@ -366,7 +366,7 @@ fn clocks_may_differ_by_a_minute() {
 }
 
 #[test]
-fn another_network_is_refused_and_zero_is_taken_as_unspecified() {
+fn n6_another_network_is_refused_and_zero_is_taken_as_unspecified() {
     let (alice, bob) = (Party::new(1), Party::new(2));
     for (net_id, good) in [(NET, true), (0, true), (2, false), (78, false)] {
         let mut pair = pair_with(1, &alice.info(), &alice, &bob, bob.as_peer(), net_id);
@@ -388,7 +388,7 @@ fn with_info(info: &[u8]) -> (Outcome, bool) {
 }
 
 #[test]
-fn router_infos_that_break_a_rule_end_in_a_termination() {
+fn n6_router_infos_that_break_a_rule_end_in_a_termination() {
     const MINUTE: u64 = 60_000;
     let alice = Party::new(1);
     let key = alice.keys.public();
@@ -419,7 +419,7 @@ fn router_infos_that_break_a_rule_end_in_a_termination() {
 }
 
 #[test]
-fn message_3_sizes_out_of_bounds_are_refused() {
+fn n4_message_3_sizes_out_of_bounds_are_refused() {
     let (alice, bob) = (Party::new(1), Party::new(2));
     let mut rng = Rng::from_seed(1);
     let huge = Initiator::new(now(), &mut rng, alice.keys.clone(), &[0; 6200], bob.as_peer(), NET);
@@ -469,7 +469,7 @@ fn bytes_out_of_turn_are_refused() {
 }
 
 #[test]
-fn slow_and_silent_peers_time_out() {
+fn n1_slow_and_silent_peers_time_out() {
     let mut pair = pair(7);
     let end = now().later(Duration::from_secs(11));
     assert!(pair.alice.poll_timeout().unwrap() <= end.mono);
@@ -490,11 +490,11 @@ fn slow_and_silent_peers_time_out() {
 }
 
 #[test]
-fn ephemeral_keys_with_the_top_bit_or_of_zeros_are_refused() {
+fn n2_ephemeral_keys_with_the_top_bit_or_of_zeros_are_refused() {
     let bob = Party::new(2);
     for key in [[0u8; 32], [0xff; 32]] {
         let mut hidden = key;
-        crate::crypto::aes_cbc::encrypt(&bob.keys.router().0, bob.keys.iv(), &mut hidden);
+        aes_cbc::encrypt(&bob.keys.router().0, bob.keys.iv(), &mut hidden);
         let mut engine = responder(1, &bob, now(), &replay());
         let mut message = hidden.to_vec();
         message.extend_from_slice(&[0; 32]);
@@ -531,5 +531,94 @@ proptest::proptest! {
         drain(|| pair.bob.poll_action(), &mut bob);
         proptest::prop_assert!(alice.failure().is_some() && bob.failure().is_some());
         proptest::prop_assert!(pair.alice.poll_timeout().is_none() && pair.bob.poll_timeout().is_none());
+    }
+}
+
+/// Message 1 to `bob`, announcing so much padding.
+fn message1(seed: u64, bob: &Party, padding: u16) -> Vec<u8> {
+    let ephemeral = X25519Secret::random(&mut Rng::from_seed(seed));
+    let mut noise = SymmetricState::new(&noise::NTCP2);
+    noise.mix_hash(bob.keys.public().as_bytes());
+    noise.mix_hash(ephemeral.public().as_bytes());
+    noise.mix_key(&ephemeral.dh(bob.keys.public()).unwrap());
+    let options = Options { net_id: NET, version: VERSION, padding, part2: 900, seconds: seconds(now()) };
+    let sealed = noise.encrypt_and_hash(&options.encode());
+    let peer = bob.as_peer();
+    let mut message = ephemeral.public().as_bytes().to_vec();
+    aes_cbc::encrypt(&peer.router.0, &peer.iv, &mut message);
+    message.extend(sealed);
+    message
+}
+
+#[test]
+fn n4_padding_of_1024_bytes_is_taken_and_one_more_is_not() {
+    let bob = Party::new(2);
+    let mut fits = responder(1, &bob, now(), &replay());
+    fits.handle(now(), &message1(1, &bob, 1_024));
+    fits.handle(now(), &[0; 1_023]);
+    assert!(fits.poll_action().is_none());
+    fits.handle(now(), &[0; 1]);
+    assert!(matches!(fits.poll_action(), Some(Action::Send(_))));
+    let mut more = responder(1, &bob, now(), &replay());
+    more.handle(now(), &message1(2, &bob, 1_025));
+    assert!(matches!(more.poll_action(), Some(Action::Close(Failure::Padding(1_025)))));
+}
+
+#[test]
+fn n3_a_thousand_replayed_handshakes_are_all_refused() {
+    let (bob, replay) = (Party::new(2), replay());
+    let messages: Vec<Vec<u8>> = (0..1_000).map(|n| message1(n, &bob, 0)).collect();
+    let mut answered = [0; 2];
+    for round in &mut answered {
+        for message in &messages {
+            let mut engine = responder(1, &bob, now(), &replay);
+            engine.handle(now(), message);
+            *round += usize::from(matches!(engine.poll_action(), Some(Action::Send(_))));
+        }
+    }
+    assert_eq!(answered, [1_000, 0]);
+}
+
+/// The largest distance between two distributions, for samples of equal size (Kolmogorov and Smirnov).
+fn distance(mut a: Vec<u64>, mut b: Vec<u64>) -> f64 {
+    a.sort_unstable();
+    b.sort_unstable();
+    let below = |of: &[u64], x: u64| of.partition_point(|v| *v <= x) as f64 / of.len() as f64;
+    a.iter().chain(&b).map(|x| (below(&a, *x) - below(&b, *x)).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn n2_what_a_prober_sees_does_not_tell_garbage_from_a_replay_or_a_key_with_its_top_bit_set() {
+    let (bob, seen) = (Party::new(2), replay());
+    let replayed = message1(1, &bob, 0);
+    responder(1, &bob, now(), &seen).handle(now(), &replayed);
+    let mut top_bit = vec![0xff; 32];
+    let peer = bob.as_peer();
+    aes_cbc::encrypt(&peer.router.0, &peer.iv, &mut top_bit);
+    top_bit.extend([5; 32]);
+    let probe = |seed: u64, message: &[u8]| {
+        let mut engine = responder(seed, &bob, now(), &seen);
+        engine.handle(now(), message);
+        assert!(engine.poll_action().is_none(), "not a byte");
+        let close = engine.poll_timeout().unwrap();
+        // Another prober goes on sending until the reset comes.
+        let mut talkative = responder(seed, &bob, now(), &seen);
+        talkative.handle(now(), message);
+        let mut bytes = 0;
+        while talkative.poll_action().is_none() {
+            talkative.handle(now(), &[9; 64]);
+            bytes += 64;
+        }
+        (close.as_millis(), bytes)
+    };
+    let mut seeds = 1_000..;
+    let mut sample = |message: &[u8]| -> (Vec<u64>, Vec<u64>) {
+        (0..200).map(|_| probe(seeds.next().unwrap(), message)).unzip()
+    };
+    let (garbage, replays, top) = (sample(&[7; 64]), sample(&replayed), sample(&top_bit));
+    // For 200 and 200 samples a distance of 0.163 has a probability of one percent.
+    for (name, other) in [("replay", replays), ("top bit", top)] {
+        assert!(distance(garbage.0.clone(), other.0) < 0.163, "times of a {name}");
+        assert!(distance(garbage.1.clone(), other.1) < 0.163, "bytes of a {name}");
     }
 }

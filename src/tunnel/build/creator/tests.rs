@@ -11,6 +11,7 @@ use crate::tunnel::build::hop::{Answered, Dropped, Responder, minutes};
 use crate::tunnel::build::record;
 use crate::tunnel::build::testing::{TestRouter, routers, start};
 use crate::wire::build_record::BuildRequest;
+use crate::wire::{Reader, Wire};
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[i * 2..i * 2 + 2], 16).expect("hex")).collect()
@@ -315,7 +316,7 @@ fn a_refusing_hop_is_told_by_its_code() {
 }
 
 #[test]
-fn a_receive_id_in_use_is_refused() {
+fn t8_a_receive_id_in_use_is_refused() {
     let mut net = Net::new(12, 1);
     let built = net.request(Direction::Outbound, RecordSize::Short);
     let body = built.records.clone().into_body();
@@ -350,7 +351,7 @@ fn a_touched_creator_record_spoils_an_inbound_tunnel() {
 }
 
 #[test]
-fn requests_that_break_a_rule_are_dropped_in_silence() {
+fn t8_requests_that_break_a_rule_are_dropped_in_silence() {
     let build = |edit: &dyn Fn(&mut BuildRequest)| {
         let mut net = Net::new(15, 1);
         let mut request = BuildRequest {
@@ -444,7 +445,7 @@ fn what_is_not_for_us_or_does_not_open_is_dropped() {
 }
 
 #[test]
-fn rates_are_limited_per_peer_and_in_all() {
+fn t2_rates_are_limited_per_peer_and_in_all() {
     let mut rng = Rng::from_seed(18);
     let hop = routers(&mut rng, 1).remove(0);
     let mut limits = AdmissionLimits { requests_per_peer: (3, 3), ..AdmissionLimits::default() };
@@ -474,7 +475,7 @@ fn rates_are_limited_per_peer_and_in_all() {
 }
 
 #[test]
-fn a_flood_from_some_peers_does_not_shut_out_the_others() {
+fn t2_a_flood_from_some_peers_does_not_shut_out_the_others() {
     let mut net = Net::new(20, 1);
     net.responders[0] = responder(&mut net.rng, &net.hops[0], AdmissionLimits::default());
     let flood = net.request(Direction::Outbound, RecordSize::Short).records.into_body();
@@ -502,7 +503,7 @@ fn a_flood_from_some_peers_does_not_shut_out_the_others() {
 }
 
 #[test]
-fn admission_refuses_more_the_fuller_we_are() {
+fn t4_admission_refuses_more_the_fuller_we_are() {
     let mut rng = Rng::from_seed(19);
     let limits = AdmissionLimits { transit_max: 100, ..AdmissionLimits::test_network() };
     let mut admission = Admission::new(limits, &mut rng);
@@ -557,4 +558,87 @@ proptest! {
             let _ = net.responders[0].answer(start(), size, body.clone(), None, 0, |_| false);
         }
     }
+}
+
+#[test]
+fn t10_ids_keys_and_places_of_records_are_random_and_never_come_twice() {
+    let mut rng = Rng::from_seed(77);
+    let hops: Vec<Hop> =
+        routers(&mut rng, 3).iter().map(|r| Hop { hash: r.keys.hash, key: r.keys.public }).collect();
+    let (mut places, mut ephemerals, mut ids) = ([[0u32; 4]; 3], Vec::new(), Vec::new());
+    const ROUNDS: u32 = 400;
+    for _ in 0..ROUNDS {
+        let plan = Plan {
+            direction: Direction::Outbound,
+            hops: &hops,
+            end: NextHop { router: RouterHash([8; 32]), tunnel: TunnelId(8) },
+            reply: MessageId(9),
+            minutes: minutes(start()),
+            me: RouterHash([7; 32]),
+            size: RecordSize::Short,
+        };
+        let request = request(&mut rng, &plan).expect("builds");
+        for (at, (slot, _)) in request.pending.hops.iter().enumerate() {
+            places[at][*slot] += 1;
+        }
+        // The first hop's record is in the clear, the others are masked; all of them, fakes included, look random.
+        ephemerals.extend(request.records.iter().filter_map(record::ephemeral));
+        ids.push(request.first);
+    }
+    for counts in places {
+        // 100 are expected in each; five standard deviations are 43.
+        assert!(counts.iter().all(|n| (57..=143).contains(n)), "{places:?}");
+    }
+    ephemerals.sort_unstable();
+    ephemerals.dedup();
+    assert_eq!(ephemerals.len(), 4 * ROUNDS as usize);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), ROUNDS as usize);
+    assert!(ids.iter().all(|id| id.0 != 0));
+}
+
+#[test]
+fn t6_bandwidth_options_are_answered_and_hold_a_gateway_to_its_creators_word() {
+    let mut rng = Rng::from_seed(78);
+    let hop = routers(&mut rng, 1).remove(0);
+    let limits = AdmissionLimits { transit_kbs: Some(100), ..AdmissionLimits::test_network() };
+    let mut ask = |pairs: &[(&str, &str)], role: HopRole| {
+        let mut options = Mapping::new();
+        pairs.iter().for_each(|(key, value)| options.set(key, value));
+        let asked = BuildRequest {
+            receive: TunnelId(rng.nonzero_u32()),
+            next_tunnel: TunnelId(5),
+            next: RouterHash([6; 32]),
+            role,
+            layer_type: 0,
+            minutes: minutes(start()),
+            next_message: MessageId(7),
+            options,
+            keys: None,
+        };
+        let mut clear = Vec::new();
+        asked.encode(&mut clear);
+        record::pad_request(&mut rng, RecordSize::Short, &mut clear);
+        let mut records = BuildRecords::zeroed(RecordSize::Short, 4);
+        let prefix = hop.keys.hash.0.first_chunk::<HOP_PREFIX>().unwrap();
+        let state =
+            record::seal_request(&mut rng, prefix, &hop.keys.public, &clear, records.get_mut(1).unwrap())
+                .unwrap();
+        let keys = state.derive(role, None);
+        let mut responder = responder(&mut rng, &hop, limits.clone());
+        let from = RouterHash([9; 32]);
+        let answered = responder
+            .answer(start(), RecordSize::Short, records.into_body(), Some(&from), 0, |_| false)
+            .unwrap();
+        let mut reply = answered.records.get(1).unwrap().to_vec();
+        let code = keys.open_reply(1, &mut reply).unwrap();
+        let said = Mapping::decode(&mut Reader::new(&reply)).unwrap();
+        (code, said.get("b").map(str::to_owned), answered.rate)
+    };
+    let gateway = HopRole::InboundGateway;
+    assert_eq!(ask(&[], gateway), (0, None, None));
+    assert_eq!(ask(&[("m", "100"), ("l", "120")], gateway), (0, Some("100".into()), Some(120_000)));
+    assert_eq!(ask(&[("m", "101")], gateway), (REJECT, None, None), "one past what is left");
+    assert_eq!(ask(&[("r", "60"), ("l", "120")], HopRole::Participant), (0, Some("48".into()), None));
 }

@@ -492,7 +492,7 @@ fn learn(world: &mut World, at: usize, profiles: &mut crate::netdb::Profiles) {
 }
 
 #[test]
-fn routers_that_swallow_everything_are_found_out() {
+fn t9_routers_that_swallow_everything_are_found_out() {
     let mut world = World::new(21, 25, &test_config());
     let mut profiles = crate::netdb::Profiles::new(&mut Rng::from_seed(4));
     world.open_exploratory(PoolConfig::symmetric(1, 2));

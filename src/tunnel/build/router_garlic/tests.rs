@@ -128,7 +128,7 @@ fn cheap_checks_come_before_the_key_exchange() {
 }
 
 #[test]
-fn only_local_cloves_count_and_a_time_is_required() {
+fn g6_only_local_cloves_count_and_a_time_is_required() {
     let seal = |payload: &[u8]| {
         let sealed = noise_n::seal(&mut Rng::from_seed(4), &keys().public, payload).expect("sealed");
         garlic(&mut Rng::from_seed(5), vector_time(), &sealed).body
@@ -187,4 +187,20 @@ proptest! {
         let _ = garlic.open(vector_time(), &body, tags_only);
         let _ = read_payload(&body);
     }
+}
+
+#[test]
+fn g3_strangers_garlic_beyond_the_budget_is_not_opened() {
+    let mut rng = Rng::from_seed(33);
+    let mut opener = RouterGarlic::new(keys(), 10, &mut rng);
+    let now = Now { mono: Mono::from_secs(50), wall_ms: 1_740_000_000_000 };
+    let mut bogus = || {
+        let mut body = 100u32.to_be_bytes().to_vec();
+        body.extend_from_slice(&rng.bytes::<100>());
+        body[35] &= 0x7f;
+        opener.open(now, &body, false)
+    };
+    let refused: Vec<Refused> = (0..21).filter_map(|_| bogus().err()).collect();
+    assert!(refused[..20].iter().all(|r| *r == Refused::Undecryptable), "{refused:?}");
+    assert_eq!(refused[20], Refused::Rate, "twice the rate at once and no more");
 }

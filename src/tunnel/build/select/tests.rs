@@ -187,7 +187,7 @@ fn a_firewalled_router_uses_connected_last_hops() {
 }
 
 #[test]
-fn order_within_a_pool_is_fixed_and_differs_between_pools() {
+fn t9_order_within_a_pool_is_fixed_and_differs_between_pools() {
     let mut rng = Rng::from_seed(6);
     let me = own(&mut rng);
     let peers = live(&mut rng, 15, |_, _| {});
@@ -226,7 +226,7 @@ fn order_within_a_pool_is_fixed_and_differs_between_pools() {
 }
 
 #[test]
-fn nobody_gets_more_than_a_third_of_our_tunnels() {
+fn t9_nobody_gets_more_than_a_third_of_our_tunnels() {
     let mut rng = Rng::from_seed(7);
     let me = own(&mut rng);
     let peers = live(&mut rng, 30, |_, _| {});
@@ -285,7 +285,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn selections_are_diverse_and_connected(
+    fn t9_selections_are_diverse_and_connected(
         seed: u64,
         count in 1usize..40,
         length in 1usize..=7,

@@ -8,7 +8,7 @@ fn cell(rng: &mut Rng) -> [u8; CELL_LEN] {
 }
 
 #[test]
-fn every_replay_is_seen_and_hardly_a_new_cell_is_mistaken() {
+fn t1_every_replay_is_seen_and_hardly_a_new_cell_is_mistaken() {
     let mut rng = Rng::from_seed(1);
     let mut filter = Filter::new(&mut rng, 64 << 20);
     let now = Mono::from_secs(5);
@@ -27,7 +27,7 @@ fn every_replay_is_seen_and_hardly_a_new_cell_is_mistaken() {
 }
 
 #[test]
-fn a_swap_of_iv_and_first_block_is_seen() {
+fn t1_a_swap_of_iv_and_first_block_is_seen() {
     let mut rng = Rng::from_seed(1);
     let mut filter = Filter::new(&mut rng, 0);
     let mut cell = cell(&mut rng);
@@ -38,7 +38,7 @@ fn a_swap_of_iv_and_first_block_is_seen() {
 }
 
 #[test]
-fn cells_are_remembered_for_a_window_and_forgotten_after_two() {
+fn t1_cells_are_remembered_for_a_window_and_forgotten_after_two() {
     let mut rng = Rng::from_seed(2);
     let mut filter = Filter::new(&mut rng, 1 << 20);
     let cell_at_start = cell(&mut rng);
@@ -53,7 +53,7 @@ fn cells_are_remembered_for_a_window_and_forgotten_after_two() {
 }
 
 #[test]
-fn memory_follows_traffic_up_to_its_bound_and_back() {
+fn t1_memory_follows_traffic_up_to_its_bound_and_back() {
     let mut rng = Rng::from_seed(3);
     let most = 1 << 20;
     let mut filter = Filter::new(&mut rng, most);

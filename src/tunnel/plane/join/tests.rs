@@ -83,7 +83,7 @@ fn contradictions_drop_the_message() {
 }
 
 #[test]
-fn a_message_of_the_largest_size_joins_and_one_byte_more_does_not() {
+fn t7_a_message_of_the_largest_size_joins_and_one_byte_more_does_not() {
     for (extra, joins) in [(0, true), (1, false)] {
         let mut rig = rig(JoinLimits::default());
         let data = [5; 996];
@@ -101,7 +101,7 @@ fn a_message_of_the_largest_size_joins_and_one_byte_more_does_not() {
 }
 
 #[test]
-fn a_tunnel_keeps_as_many_messages_as_allowed_and_loses_its_oldest_for_one_more() {
+fn t7_a_tunnel_keeps_as_many_messages_as_allowed_and_loses_its_oldest_for_one_more() {
     let mut rig = rig(JoinLimits::default());
     for id in 0..64 {
         rig.add(first(id, b"a"));
@@ -115,7 +115,7 @@ fn a_tunnel_keeps_as_many_messages_as_allowed_and_loses_its_oldest_for_one_more(
 }
 
 #[test]
-fn a_tunnel_keeps_as_many_bytes_as_allowed() {
+fn t7_a_tunnel_keeps_as_many_bytes_as_allowed() {
     let limits = JoinLimits { tunnel_bytes: 2000, ..JoinLimits::default() };
     let mut rig = rig(limits);
     rig.add(first(1, &[0; 1000]));
@@ -126,7 +126,7 @@ fn a_tunnel_keeps_as_many_bytes_as_allowed() {
 }
 
 #[test]
-fn all_tunnels_together_lose_their_oldest_message() {
+fn t7_all_tunnels_together_lose_their_oldest_message() {
     let limits = JoinLimits { total_bytes: 2000, ..JoinLimits::default() };
     let mut rig = rig(limits);
     let other = install(&mut rig.table, 2);
@@ -141,7 +141,7 @@ fn all_tunnels_together_lose_their_oldest_message() {
 }
 
 #[test]
-fn messages_end_with_their_time_or_their_tunnel() {
+fn t7_messages_end_with_their_time_or_their_tunnel() {
     let mut rig = rig(JoinLimits::default());
     let slot = rig.slot;
     rig.add_to(slot, Mono::from_secs(1), first(1, b"a"));
@@ -190,7 +190,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn joining_does_what_the_model_does(
+    fn t7_joining_does_what_the_model_does(
         messages in prop::collection::vec(prop::collection::vec(1usize..50, 2..8), 1..6),
         seed in any::<u64>(),
         lose in 0u64..4,

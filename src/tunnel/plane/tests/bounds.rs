@@ -25,7 +25,7 @@ fn why(world: &mut World) -> Option<InstallError> {
 }
 
 #[test]
-fn transit_stops_at_its_limit_and_own_tunnels_do_not_count() {
+fn t5_transit_stops_at_its_limit_and_own_tunnels_do_not_count() {
     for max in [0, 3] {
         let config = PlaneConfig { transit_max: max, own_max: 2, ..PlaneConfig::default() };
         let mut world = World::with(1, 1, config);
@@ -49,7 +49,7 @@ fn transit_stops_at_its_limit_and_own_tunnels_do_not_count() {
 }
 
 #[test]
-fn ids_must_be_nonzero_and_unique_in_their_table() {
+fn t8_ids_must_be_nonzero_and_unique_in_their_table() {
     let mut world = World::new(2);
     let tunnel = participant(&mut world, 7);
     world.install(0, tunnel);
@@ -175,7 +175,7 @@ fn a_lost_cell_costs_only_the_messages_in_it_and_their_memory_comes_back() {
 }
 
 #[test]
-fn a_tunnel_over_its_rate_loses_cells_and_recovers() {
+fn t6_a_tunnel_over_its_rate_loses_cells_and_recovers() {
     let mut world = World::new(3);
     let mut config = participant(&mut world, 5);
     if let TunnelConfig::Participant { next, .. } = &mut config {
@@ -226,7 +226,7 @@ fn registered_tags_are_bounded_and_the_oldest_goes() {
 }
 
 #[test]
-fn messages_out_of_time_are_dropped_everywhere() {
+fn g1_messages_out_of_time_are_dropped_everywhere() {
     let mut world = World::new(4);
     let handle = world.outbound(0, POOL, &[2]);
     let lease = world.inbound(1, POOL, &[3]);

@@ -101,7 +101,7 @@ fn a_way_from_oneself_to_oneself_needs_no_network() {
 }
 
 #[test]
-fn a_ring_of_tunnels_through_oneself_ends() {
+fn t8_a_ring_of_tunnels_through_oneself_ends() {
     use crate::tunnel::types::{NextHop, TunnelConfig};
     use crate::wire::tunnel_data::BODY_LEN;
     let mut world = World::new(2);
@@ -185,7 +185,7 @@ fn each_hop_changes_the_message_id_and_keeps_the_expiration() {
 }
 
 #[test]
-fn replies_to_builds_and_awaited_garlic_go_to_control_from_any_tunnel() {
+fn t3_replies_to_builds_and_awaited_garlic_go_to_control_from_any_tunnel() {
     let mut world = World::new(4);
     let handle = world.outbound(0, POOL, &[2]);
     let lease = world.inbound(1, POOL, &[3]);

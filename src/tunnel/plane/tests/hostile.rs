@@ -216,7 +216,7 @@ fn cells_count_only_from_the_previous_hop_unless_that_is_switched_off() {
 }
 
 #[test]
-fn replayed_cells_are_dropped_at_every_role_with_cells() {
+fn t1_replayed_cells_are_dropped_at_every_role_with_cells() {
     let mut world = World::new(4);
     let handle = world.outbound(0, POOL, &[2, 3]);
     let lease = world.inbound(1, POOL, &[3, 2]);
@@ -258,7 +258,7 @@ fn fragments_of_messages_without_a_header_or_with_a_false_one_are_dropped() {
 }
 
 #[test]
-fn a_flood_of_first_fragments_is_bounded() {
+fn t7_a_flood_of_first_fragments_is_bounded() {
     let mut v = victim();
     for id in 0..2000 {
         let mut w = Vec::new();
@@ -310,4 +310,33 @@ fn arbitrary_bytes_do_no_harm_and_the_books_balance() {
     }
     v.world.wire.clear();
     v.world.assert_conserved();
+}
+
+#[test]
+fn g5_a_message_id_seen_in_one_context_says_nothing_in_another() {
+    // CVE-2023-36325: whoever sends a message with the same id down a client's tunnel and straight to a router must not
+    // learn from the second whether the first arrived at the same machine.
+    let outcome = |first_by_tunnel: bool| {
+        let mut world = World::new(4);
+        let handle = world.outbound(0, POOL, &[2]);
+        let lease = world.inbound(1, POOL, &[3]);
+        let mut message = world.message(50);
+        message.kind = I2npKind::GARLIC;
+        if first_by_tunnel {
+            world.out(0, handle, vec![(lease.delivery(), message.clone())]);
+            world.run();
+            assert_eq!(world.take_up(1, POOL).len(), 1);
+        }
+        let before = world.control[1].len();
+        world.out(0, handle, vec![(Delivery::Router(hash(1)), message.clone())]);
+        world.run();
+        let told: Vec<_> = world.control[1][before..].iter().map(|t| (t.via, t.message.id)).collect();
+        // And the other way round, through another client's tunnel.
+        let other = PoolId(77);
+        let second = world.inbound(1, other, &[3]);
+        world.out(0, handle, vec![(second.delivery(), message)]);
+        world.run();
+        (told, world.take_up(1, other).len())
+    };
+    assert_eq!(outcome(true), outcome(false));
 }
