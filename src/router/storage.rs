@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{NotPrivate, read_at_most, read_private, write_atomically};
-use crate::wire::{RouterHash, RouterInfo, Wire, b64};
+use crate::wire::{ROUTER_INFO_MAX, RouterHash, RouterInfo, Wire, b64};
 
 #[cfg(feature = "sim")]
 mod held;
@@ -23,7 +23,7 @@ pub use held::Disk;
 /// Largest file that is read back; the largest of ours are profiles, far below.
 const FILE_MAX: u64 = 16 << 20;
 /// Largest file of a RouterInfo that is looked at.
-const INFO_MAX: u64 = 64 << 10;
+const INFO_MAX: u64 = ROUTER_INFO_MAX as u64;
 /// Files of a directory of RouterInfos that are read, and folders that are gone down.
 const INFOS_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 8;
