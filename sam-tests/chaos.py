@@ -12,6 +12,7 @@ Each test prints one line, PASS, FAIL or LEFT OUT; a table ends the run. Exit co
 private network can be had on this machine. With CI=true what is left out counts as failed.
 """
 import argparse
+import calendar
 import os
 import random
 import re
@@ -333,6 +334,7 @@ def sigterm(w):
     """SIGTERM in mid-load: in order, code 0, peers told. A second one ends at once. One in the start as well."""
     took, told = [], []
     for victim in w.rng.sample(w.victims, 2 if w.a.quick else 6):
+        w.settle()  # by a broken way no goodbye arrives
         since, lines = time.monotonic(), len(w.at_line(victim))
         took.append(w.stop(victim))
         until(lambda: sum(r["ended"] > since for r in w.load.records) >= lines, 30, f"the {lines} streams at {victim.name} end at both sides")
@@ -534,6 +536,10 @@ def clock_shift(w):
             # Longer than what was sent before the jump can still be on its way.
             time.sleep(5)
             w.load.died(victim)
+            stamp = re.findall(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", victim.log_now(), re.M)[-1]
+            shown = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) - time.time()
+            if abs(shown - seconds) > 30:
+                raise LeftOut(f"libfaketime has no effect here: told {seconds:+d} s, its log is {shown:+.0f} s off")
             try:
                 took = w.settle(75)
                 seen.append(f"{shift}: {took + 5:.0f} s")

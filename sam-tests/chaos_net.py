@@ -118,7 +118,7 @@ class Ailing(Ours):
             raise RuntimeError(f"{self.name} came back as another router")
 
     def netdb_files(self):
-        return sorted((self.data / "netDb").glob("r*/routerInfo-*.dat"))
+        return sorted(p for p in (self.data / "netDb").glob("r*/routerInfo-*.dat") if p.is_file())
 
     def netdb_broken(self):
         """Files of its netDb that do not hold what their names say."""

@@ -100,8 +100,7 @@ impl Storage {
         let Self::Directory(dir) = self else { return Ok(None) };
         let path = dir.join("lock");
         // A file that is there can be locked where nothing can be written.
-        let file = File::options().write(true).create(true).truncate(false).open(&path);
-        let file = match file.or_else(|error| File::open(&path).map_err(|_| error)) {
+        let file = match directory::private_options().open(&path).or_else(|error| File::open(&path).map_err(|_| error)) {
             Ok(file) => file,
             Err(_) if has_keys(dir) => return Ok(None),
             Err(error) => return Err(StorageError::unwritable(dir, &error)),
@@ -200,7 +199,7 @@ impl Storage {
     pub fn save_router(&self, hash: &RouterHash, raw: &[u8]) -> Result<(), StorageError> {
         let name = router_file(hash);
         if let Some(parent) = self.path(&name).as_deref().and_then(Path::parent) {
-            fs::create_dir_all(parent)
+            directory::create(parent)
                 .map_err(|e| StorageError::new(parent, format!("cannot be made: {e}")))?;
         }
         self.write(&name, raw, false)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The data directory itself: one's own, and closed to others.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -16,12 +16,30 @@ pub(super) fn probe(path: &Path) -> io::Result<()> {
     written
 }
 
+/// To open a file for writing, made if need be; whatever the umask, for its owner alone.
+pub(super) fn private_options() -> OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a directory and those above it, where they are missing; whatever the umask, for their owner alone.
+pub(super) fn create(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// Makes the directory with mode 0700, or checks the one that is there.
 #[cfg(unix)]
 pub(super) fn make_private(path: &Path) -> Result<(), StorageError> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    use std::os::unix::fs::MetadataExt;
     if !path.exists() {
-        return fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| {
+        return create(path).map_err(|e| {
             StorageError::new(path, format!("cannot be made ({e}); choose another with --data-dir"))
         });
     }
@@ -74,6 +92,6 @@ fn is_ours(path: &Path) -> bool {
 
 #[cfg(not(unix))]
 pub(super) fn make_private(path: &Path) -> Result<(), StorageError> {
-    fs::create_dir_all(path)
+    create(path)
         .map_err(|e| StorageError::new(path, format!("cannot be made ({e}); choose another with --data-dir")))
 }

@@ -119,6 +119,14 @@ fn a_directory_serves_one_router_at_a_time() {
     let (one, two) = (Storage::open(&dir).unwrap(), Storage::open(&dir).unwrap());
     let held = one.lock().unwrap();
     assert!(held.is_some());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        one.save_router(&RouterHash([1; 32]), b"x").unwrap();
+        for (name, mode) in [("lock", 0o600), ("netDb", 0o700)] {
+            assert_eq!(fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777, mode, "{name}");
+        }
+    }
     assert!(two.lock().unwrap_err().problem.starts_with("is in use by another router"));
     drop(held);
     assert!(two.lock().is_ok());
