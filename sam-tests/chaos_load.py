@@ -99,6 +99,7 @@ class Stream:
     def __init__(self, line, near, far):
         self.line, self.near, self.far = line, near, far
         self.opened = time.monotonic()
+        line.load.streams.append(self)
         self.flows = [Flow(line.load, near, far), Flow(line.load, far, near)]
 
     def broken(self):
@@ -234,7 +235,7 @@ class Load:
     def __init__(self, rate):
         self.rate = rate
         self.closing, self.over = threading.Event(), threading.Event()
-        self.lines, self.datagrams, self.graves, self.records = [], [], [], []
+        self.lines, self.datagrams, self.streams, self.graves, self.records = [], [], [], [], []
         self.deaths = []
         self.lock = threading.Lock()
 
@@ -252,12 +253,10 @@ class Load:
     def record(self, stream, ended, told, hung, why):
         corrupt = next((f.corrupt for f in stream.flows if f.corrupt), None)
         self.records.append({"line": stream.line.name, "ended": ended, "lived": ended - stream.opened, "told": told, "hung": hung,
-                             "why": why, "corrupt": corrupt, "excused": self.excused(stream, ended),
-                             "bytes": sum(f.received for f in stream.flows)})
+                             "why": why, "corrupt": corrupt, "excused": self.excused(stream, ended)})
 
     def received(self):
-        live = sum(f.received for line in self.lines if line.stream for f in line.stream.flows)
-        return live + sum(r["bytes"] for r in self.records)
+        return sum(f.received for stream in self.streams for f in stream.flows)
 
     def complaints(self, since=0.0):
         """What must not have happened since then, as lines of text."""
