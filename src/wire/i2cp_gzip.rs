@@ -125,11 +125,17 @@ pub fn encode_stored(protocol: u8, ports: Ports, data: &[u8]) -> Vec<u8> {
 /// Wraps `data` compressed when that makes it shorter, else stored.
 pub fn encode_compressed(protocol: u8, ports: Ports, data: &[u8]) -> Vec<u8> {
     let stored_len = data.len().saturating_add(STORED_OVERHEAD);
-    let mut body = vec![0; data.len()];
+    // Room for data that does not shrink as well: a stream that was cut short leaves less room in the compressor each
+    // time, reset or not, until it panics (zlib-rs 0.6).
+    let mut body = vec![0; data.len().saturating_add(data.len() / 8).saturating_add(64)];
     let (done, body_len) = DEFLATE.with_borrow_mut(|deflate| {
         deflate.reset();
         let done = deflate.compress(data, &mut body, FlushCompress::Finish);
-        (done, usize::try_from(deflate.total_out()).unwrap_or(usize::MAX))
+        let written = usize::try_from(deflate.total_out()).unwrap_or(usize::MAX);
+        if !matches!(done, Ok(Status::StreamEnd)) {
+            *deflate = Compress::new(Compression::default(), false);
+        }
+        (done, written)
     });
     let total = body_len.saturating_add(18);
     match (done, body.get(..body_len)) {

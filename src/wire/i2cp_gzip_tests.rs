@@ -103,3 +103,15 @@ fn a_single_compressed_byte_is_read() {
     let opened = decode(&member, 100).expect("opens");
     assert_eq!((opened.data.as_ref(), opened.ports), (&b"a"[..], Ports { from: 1, to: 2 }));
 }
+
+#[test]
+fn any_number_of_payloads_that_do_not_shrink_can_be_compressed() {
+    let mut rng = crate::base::Rng::from_seed(7);
+    for n in 0..300usize {
+        let mut data = vec![0; 1 + n * 37 % 3000];
+        rng.fill(&mut data);
+        let member = encode_compressed(6, Ports::default(), &data);
+        assert!(member.len() <= data.len() + STORED_OVERHEAD);
+        assert_eq!(&*decode(&member, 3000).unwrap().data, &data[..]);
+    }
+}
