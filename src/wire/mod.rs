@@ -65,4 +65,6 @@ pub trait SelfSigned {
 }
 
 #[cfg(test)]
+mod round_trip_tests;
+#[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod flow;
 mod goodput;
 mod hostile;
 mod memory;
+mod models;
 mod parts;
 mod rows;
 mod world;

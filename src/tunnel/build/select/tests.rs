@@ -331,4 +331,41 @@ proptest! {
             prop_assert!(entries[0].has_published_address());
         }
     }
+
+    #[test]
+    fn shares_and_orders_hold_over_many_selections(
+        seed: u64,
+        count in 20usize..36,
+        length in 1usize..=3,
+        kept in 4usize..24,
+    ) {
+        let mut rng = Rng::from_seed(seed);
+        let me = own(&mut rng);
+        let peers = live(&mut rng, count, |n, says| says.host = Some(format!("77.{n}.1.1")));
+        let view = view(&me, &peers);
+        let mut ask = Ask::new(&mut rng, Direction::Outbound, length);
+        let mut tunnels: Vec<Vec<RouterHash>> = Vec::new();
+        for round in 0..60 {
+            ask.direction = if round % 2 == 0 { Direction::Outbound } else { Direction::Inbound };
+            ask.usage.clear();
+            tunnels.iter().flatten().for_each(|hop| *ask.usage.entry(*hop).or_insert(0) += 1);
+            ask.tunnels = tunnels.len();
+            let hops = ask.run(&view, &SelectPolicy::default(), &mut rng).expect("enough routers");
+            let limit = (tunnels.len() * SHARE_PERCENT / 100).max(2);
+            for hop in &hops {
+                let used = ask.usage.get(hop).copied().unwrap_or(0) + 1;
+                prop_assert!(used <= limit, "{used} of {} tunnels", tunnels.len());
+            }
+            let mut from_us = hops.clone();
+            if ask.direction == Direction::Inbound {
+                from_us.reverse();
+            }
+            let keys: Vec<_> = from_us.iter().map(|h| order_key(&ask.pool_key, h)).collect();
+            prop_assert!(keys.is_sorted(), "the order of the pool");
+            tunnels.push(hops);
+            if tunnels.len() > kept {
+                tunnels.remove(rng.index(tunnels.len()));
+            }
+        }
+    }
 }
