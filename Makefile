@@ -7,9 +7,12 @@ SAMOVAR = target/release/samovar
 ARGS ?=
 # Seconds of `make soak`.
 SOAK ?= 900
+# Seconds of `make fuzz` for each target, and targets at a time.
+SECONDS ?= 60
+JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim lint fmt doc supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
+.PHONY: help build demo run devnet test unit sim lint fmt doc fuzz fuzz-tools supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,12 @@ lint: ## formatting and clippy, warnings are errors
 
 doc: ## the documents of the library, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+
+fuzz: ## every fuzz target for a while (SECONDS=60 TARGET=name JOBS=2), or one on a file (TARGET=name INPUT=file)
+	fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
+
+fuzz-tools: ## cargo-fuzz in target/tools, to minimise inputs and see coverage
+	$(CARGO) install cargo-fuzz --locked --root target/tools
 
 supply: ## the tree of dependencies against .ci/deny.toml: size, licences, bans, sources (ADVISORIES=DIR: advisories too)
 	python3 -B sam-tests/supply.py $(if $(ADVISORIES),--advisories $(ADVISORIES))

@@ -27,6 +27,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("names", &["wire", "base", "crypto"]),
     ("sam", &["wire", "base", "crypto", "destination"]),
     (
+        "fuzzing",
+        &[
+            "wire",
+            "base",
+            "crypto",
+            "transport",
+            "netdb",
+            "garlic",
+            "stream",
+            "tunnel",
+            "destination",
+            "names",
+            "sam",
+            "router",
+        ],
+    ),
+    (
         "router",
         &[
             "wire",
@@ -65,6 +82,7 @@ const TOKIO_FILES: &[&str] = &[
     "src/sam/",
     "src/router/",
     "src/sim/",
+    "src/fuzzing/bridge.rs",
     "src/cli/",
     "src/main.rs",
 ];

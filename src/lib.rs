@@ -4,6 +4,8 @@
 pub mod base;
 pub mod crypto;
 pub mod destination;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod garlic;
 pub mod names;
 pub mod netdb;

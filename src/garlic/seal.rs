@@ -388,6 +388,20 @@ impl Sessions {
         Some((message, mark))
     }
 
+    /// Seals any payload at all for an established remote: what could come from a remote that lies.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn seal_anything(&mut self, now: Now, to: &Remote, payload: &[u8]) -> Option<Vec<u8>> {
+        let out = self.peers.get_mut(self.by_key.get(&to.key)?)?.outbound.as_mut()?;
+        let next = out.next_key(now.mono)?;
+        let mut message = vec![0; 4];
+        message.extend_from_slice(&next.tag);
+        message.extend_from_slice(payload);
+        message.resize(message.len() + TAG_LEN, 0);
+        Cipher::new(&next.key).seal_slice(next.index.into(), &next.tag, message.get_mut(SEALED_AT..)?);
+        write_len(&mut message);
+        Some(message)
+    }
+
     /// Drops the oldest receiving chains of a remote that has too many.
     pub(super) fn bound_chains(&mut self, id: PeerId) {
         loop {

@@ -10,14 +10,14 @@ const TRAILERS_MAX: usize = 32;
 
 /// What a server answered.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) location: Option<String>,
-    pub(super) etag: Option<String>,
-    pub(super) last_modified: Option<String>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
     /// `Content-Encoding`, in lower case.
-    pub(super) encoding: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) encoding: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ enum Step {
 }
 
 /// Takes a response in, piece by piece.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     pending: Vec<u8>,
     response: Response,
     step: Step,
@@ -41,7 +41,7 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    pub(super) const fn new(body_max: usize) -> Self {
+    pub(crate) const fn new(body_max: usize) -> Self {
         let response = Response {
             status: 0,
             location: None,
@@ -54,14 +54,14 @@ impl Receiver {
     }
 
     /// Takes bytes in; true when the response is complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<bool, &'static str> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<bool, &'static str> {
         self.pending.extend_from_slice(bytes);
         while self.advance()? {}
         Ok(self.step == Step::Done)
     }
 
     /// The response, when it is complete or the server has closed the connection where that ends the body.
-    pub(super) fn finish(self) -> Result<Response, &'static str> {
+    pub(crate) fn finish(self) -> Result<Response, &'static str> {
         match self.step {
             Step::Done | Step::UntilClose => Ok(self.response),
             Step::Head => Err("closed before an answer"),
@@ -123,7 +123,8 @@ impl Receiver {
         long: &'static str,
     ) -> Result<Option<Vec<u8>>, &'static str> {
         let Some(at) = self.pending.windows(mark.len()).position(|w| w == mark) else {
-            return if self.pending.len() > max { Err(long) } else { Ok(None) };
+            // Up to here the mark may still begin within the limit.
+            return if self.pending.len() >= max + mark.len() { Err(long) } else { Ok(None) };
         };
         if at > max {
             return Err(long);

@@ -94,7 +94,8 @@ impl RouterKeys {
         Ok(keys)
     }
 
-    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+    /// The content of the file.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(Vec::with_capacity(640));
         out.extend_from_slice(MAGIC);
         out.push(VERSION);
@@ -108,7 +109,8 @@ impl RouterKeys {
         out
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
+    /// Reads the content of the file.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
         match bytes.strip_prefix(MAGIC).and_then(<[u8]>::first) {
             Some(&VERSION) => Self::from_version_1(bytes).ok_or(Damage::Damaged),
             Some(version @ b'0'..=b'9') => Err(Damage::Version(char::from(*version))),
@@ -193,7 +195,7 @@ impl RouterKeys {
 
 /// Why a key file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Damage {
+pub(crate) enum Damage {
     Damaged,
     Version(char),
 }

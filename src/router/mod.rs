@@ -11,7 +11,7 @@ mod control;
 mod crowding;
 pub mod devnet;
 mod health;
-mod http;
+pub(crate) mod http;
 pub mod identity;
 mod isolation;
 mod links;

@@ -36,6 +36,8 @@ pub use backend::{
 };
 pub use command::{Command, Version};
 pub use datagram::SendOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use datagram::read_header;
 pub use keys::{OfflineKeys, PrivateKeys};
 pub use naming::Name;
 pub use options::{

@@ -365,6 +365,13 @@ impl SamServer {
         self.shared.clone()
     }
 
+    /// Serves a client on a socket that did not come through a door.
+    #[cfg(all(unix, any(test, fuzzing)))]
+    pub(crate) async fn serve(self, socket: tokio::net::UnixStream) {
+        use super::socket::{Origin, Socket};
+        super::conn::run(Socket::Unix(socket), Origin::Unix(0), self.shared).await;
+    }
+
     /// Sessions that exist or are being built.
     pub fn sessions(&self) -> usize {
         self.shared.registry.len()

@@ -93,7 +93,7 @@ impl Users {
             .map_err(|error| UsersError::File(path.to_owned(), format!("cannot be written: {error}")))
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines();
         let required = match lines.next().and_then(|line| line.strip_prefix(HEADER)) {
             Some("on") => true,
@@ -117,7 +117,7 @@ impl Users {
         Ok(users)
     }
 
-    fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = format!("{HEADER}{}\n", if self.required { "on" } else { "off" });
         text.push_str(
             "# Users of the SAM bridge; `samovar sam-users` and AUTH commands of SAM change them.\n",

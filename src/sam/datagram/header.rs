@@ -101,6 +101,12 @@ impl<'a> FromClient<'a> {
     }
 }
 
+/// The payload behind a header that can be read.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_header(bytes: &[u8]) -> Option<&[u8]> {
+    FromClient::parse(bytes).ok().map(|datagram| datagram.payload)
+}
+
 /// What a session fills in where a client says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sam) struct Defaults {

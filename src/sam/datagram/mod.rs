@@ -13,6 +13,8 @@ mod udp;
 
 pub(super) use deliver::{Delivery, Outlet};
 pub use header::SendOptions;
+#[cfg(any(test, fuzzing))]
+pub(crate) use header::read_header;
 pub(super) use header::{Defaults, Refused, compose};
 pub(super) use host::{HOST_LOOKUPS_MAX, target};
 pub(super) use udp::{drops, run};

@@ -12,5 +12,7 @@ pub(crate) mod replay;
 pub(crate) mod session;
 pub(crate) mod task;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use keys::DirectionKeys;
 pub use keys::LocalKeys;
 pub(crate) use keys::{DataKeys, PeerKeys};

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(
+    init: samovar::fuzzing::write_seeds("file_su3"),
+    |data: &[u8]| samovar::fuzzing::file_su3(data)
+);
