@@ -14,16 +14,22 @@
     reason = "a test stops at the first thing that is not as it should be, and says what"
 )]
 
+#[path = "worlds/clocks.rs"]
+mod clocks;
 #[path = "worlds/content.rs"]
 mod content;
 #[path = "worlds/counters.rs"]
 mod counters;
+#[path = "worlds/deaths.rs"]
+mod deaths;
 #[path = "worlds/determinism.rs"]
 mod determinism;
 #[path = "worlds/harness.rs"]
 mod harness;
 #[path = "worlds/healthy.rs"]
 mod healthy;
+#[path = "worlds/hostile.rs"]
+mod hostile;
 #[path = "worlds/hour.rs"]
 mod hour;
 #[path = "worlds/kit.rs"]
@@ -32,6 +38,8 @@ mod kit;
 mod ledger;
 #[path = "worlds/loss.rs"]
 mod loss;
+#[path = "worlds/splits.rs"]
+mod splits;
 
 use harness::Scenario;
 
@@ -42,6 +50,17 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "hour", seeds: 0, run: hour::run },
     Scenario { name: "loss-5", seeds: 20, run: loss::five },
     Scenario { name: "loss-20", seeds: 20, run: loss::twenty },
+    Scenario { name: "gateways-die", seeds: 20, run: deaths::gateways },
+    Scenario { name: "endpoints-die", seeds: 20, run: deaths::endpoints },
+    Scenario { name: "floodfills-die", seeds: 20, run: deaths::floodfills },
+    Scenario { name: "droppers", seeds: 20, run: hostile::droppers },
+    Scenario { name: "liars", seeds: 20, run: hostile::liars },
+    Scenario { name: "partition", seeds: 20, run: splits::partition },
+    Scenario { name: "clock-hour", seeds: 20, run: clocks::hour },
+    Scenario { name: "clock-day", seeds: 20, run: clocks::day },
+    Scenario { name: "suspend", seeds: 20, run: clocks::suspend },
+    Scenario { name: "address", seeds: 20, run: splits::moving },
+    Scenario { name: "churn", seeds: 20, run: splits::churn },
 ];
 
 fn main() -> std::process::ExitCode {

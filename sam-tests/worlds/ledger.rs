@@ -293,6 +293,16 @@ impl Ledger {
         failed.map(|(id, e)| format!("talk {id}, {}: {:?}, {:?}", e.what, e.caller, e.called)).collect()
     }
 
+    /// These must be through.
+    pub(crate) fn must(&self, talks: &[usize], what: &str) {
+        let books = self.lock();
+        for id in talks {
+            let entry = &books.talks[*id];
+            let (near, far) = (entry.caller, entry.called);
+            assert!(near.end == End::Through, "{what}: talk {id}, {}: {near:?}, {far:?}", entry.what);
+        }
+    }
+
     /// Waits until every end has ended, for so long at most, and checks the books. What is open then does not know
     /// that it is dead.
     pub(crate) async fn settle(&self, limit: Duration) -> Tally {

@@ -79,6 +79,14 @@ impl Database {
         self.publisher.set_view(now, view);
     }
 
+    /// As [`Self::request`], for one whose lease set of that date leads nowhere.
+    pub(crate) fn request_newer(&mut self, now: Now, hash: DestHash, known_s: Option<u32>) {
+        match known_s {
+            Some(known_s) if !self.blinded.is_known(&hash) => self.lookups.find_newer(now, hash, known_s),
+            _ => self.request(now, hash),
+        }
+    }
+
     pub(crate) fn request(&mut self, now: Now, hash: DestHash) {
         if !self.blinded.is_known(&hash) {
             self.lookups.find(now, hash);

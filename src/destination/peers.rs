@@ -183,6 +183,11 @@ impl Peers {
         Some((path, changed))
     }
 
+    /// The date of its lease set, if we have one.
+    pub(crate) fn dated(&self, hash: &DestHash) -> Option<u32> {
+        self.peers.get(hash)?.lease_set.as_ref().map(|ls| ls.published_s())
+    }
+
     /// Whether the lease set is about to end and shall be looked up; says so once in a while.
     pub(crate) fn wants_refresh(&mut self, now: Now, hash: &DestHash) -> bool {
         let Some(peer) = self.peers.get_mut(hash) else { return false };

@@ -27,7 +27,7 @@ impl Engine {
             self.dial(now, to, call);
         } else {
             self.calls.entry(to).or_default().push(call);
-            self.database.request(now, to);
+            self.database.request_newer(now, to, self.peers.dated(&to));
         }
         self.step(now);
     }

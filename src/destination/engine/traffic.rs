@@ -177,7 +177,7 @@ impl Engine {
             self.streams.path_changed(to);
         }
         if self.peers.wants_refresh(now, &to) {
-            self.database.request(now, to);
+            self.database.request_newer(now, to, self.peers.dated(&to));
         }
         let delivery = Delivery::Tunnel(path.lease.gateway, path.lease.tunnel);
         let expiration_ms = now.later(life).wall_ms;

@@ -5,6 +5,10 @@
 //! the first and never more than two at a time; one that is silent for 1.5 s is no longer waited for, though a late
 //! answer still counts. When all have been asked the round begins again, since a lease set may just be on its way to
 //! them; it ends after ten seconds, or sooner when everybody has said twice that they do not have it.
+//!
+//! Who has a lease set that leads nowhere asks for a newer one: floodfills that were cut off from the destination for
+//! a while keep its old one for minutes, so an answer no newer than what is known does not end such a lookup before
+//! four floodfills have given one.
 
 use super::super::message::Tunnels;
 use super::super::tags::Tags;
@@ -34,6 +38,8 @@ const ASKS_MAX: usize = 14;
 /// Rounds in which everybody said no before we believe it.
 const ROUNDS: usize = 2;
 const NAMED_MAX: usize = 4;
+/// Answers with what is known already before we believe that there is nothing newer.
+const SAME_MAX: usize = 4;
 const NEGATIVE_LIFETIME: Duration = Duration::from_secs(10);
 const NEGATIVE_MAX: usize = 256;
 
@@ -174,6 +180,12 @@ struct Lookup {
     old: bool,
     /// It is an encrypted lease set that is looked for.
     encrypted: bool,
+    /// The date of the one that is known and of no more use.
+    known: Option<u32>,
+    /// What was found and is no newer than that.
+    fallback: Option<LeaseAction>,
+    /// How many have answered with that.
+    same: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -227,15 +239,21 @@ impl LeaseLookups {
 
     /// Looks for the lease set of `hash`, unless it is being looked for already. Ends in `Found` or `Failed`.
     pub fn find(&mut self, now: Now, hash: DestHash) {
-        self.begin(now, hash, false);
+        self.begin(now, hash, false, None);
+    }
+
+    /// As [`Self::find`], and looks on for a while if what is found is no newer than `known_s`, the date of the lease
+    /// set that is known.
+    pub fn find_newer(&mut self, now: Now, hash: DestHash, known_s: u32) {
+        self.begin(now, hash, false, Some(known_s));
     }
 
     /// Looks for the encrypted lease set under `key`. Ends in `FoundEncrypted` or `Failed`.
     pub fn find_encrypted(&mut self, now: Now, key: Hash) {
-        self.begin(now, DestHash(key.0), true);
+        self.begin(now, DestHash(key.0), true, None);
     }
 
-    fn begin(&mut self, now: Now, hash: DestHash, encrypted: bool) {
+    fn begin(&mut self, now: Now, hash: DestHash, encrypted: bool, known: Option<u32>) {
         if self.table.contains_key(&hash) {
             return;
         }
@@ -259,6 +277,9 @@ impl LeaseLookups {
             named: 0,
             old: false,
             encrypted,
+            known,
+            fallback: None,
+            same: 0,
         };
         self.table.insert(hash, lookup);
         self.step(now, hash);
@@ -379,7 +400,7 @@ impl LeaseLookups {
         }
         lookup.rounds += 1;
         let all_no = lookup.asks.iter().all(|a| a.answered);
-        if lookup.rounds >= ROUNDS && all_no {
+        if lookup.fallback.is_some() || lookup.rounds >= ROUNDS && all_no {
             self.fail(now, hash);
             return false;
         }
@@ -413,14 +434,22 @@ impl LeaseLookups {
     fn on_store(&mut self, now: Now, hash: DestHash, store: &DatabaseStore) {
         let Some(lookup) = self.table.get_mut(&hash) else { return };
         let found = match &store.data {
-            StoreData::LeaseSet2(bytes) if !lookup.encrypted => check_lease_set(now, hash, bytes)
-                .map(|set| LeaseAction::Found { hash, lease_set: Arc::new(set) }),
+            StoreData::LeaseSet2(bytes) if !lookup.encrypted => {
+                check_lease_set(now, hash, bytes).map(|set| {
+                    let same = lookup.known.is_some_and(|known| set.published_s() <= known);
+                    (same, LeaseAction::Found { hash, lease_set: Arc::new(set) })
+                })
+            }
             StoreData::Encrypted(bytes) if lookup.encrypted => check_encrypted(now, store.key, bytes)
-                .map(|set| LeaseAction::FoundEncrypted { key: store.key, lease_set: Arc::new(set) }),
+                .map(|set| (false, LeaseAction::FoundEncrypted { key: store.key, lease_set: Arc::new(set) })),
             _ => None,
         };
         match found {
-            Some(action) => {
+            Some((true, action)) if lookup.same + 1 < SAME_MAX => {
+                lookup.same += 1;
+                lookup.fallback = Some(action);
+            }
+            Some((_, action)) => {
                 self.cancel(&hash);
                 self.actions.push_back(action);
             }
@@ -445,6 +474,10 @@ impl LeaseLookups {
     fn fail(&mut self, now: Now, hash: DestHash) {
         let Some(lookup) = self.table.remove(&hash) else { return };
         self.timers.cancel(&hash);
+        if let Some(action) = lookup.fallback {
+            self.actions.push_back(action);
+            return;
+        }
         let reason = if lookup.old {
             LookupReason::OldCryptography
         } else if lookup.answered > 0 {

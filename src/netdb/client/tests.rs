@@ -240,3 +240,42 @@ fn lookups_are_bounded() {
     assert_eq!(failure(&sim, b).unwrap().reason, LookupReason::Busy);
     assert_eq!(sim.clients[b].found.len(), 200 - 64);
 }
+
+#[test]
+fn a_newer_lease_set_is_found_although_the_nearest_floodfills_have_the_old_one() {
+    let mut sim = Sim::new(23, 8, 6);
+    sim.introduce_all();
+    let (a, b) = (sim.client(6, 7), sim.client(7, 6));
+    let owner = TestDestination::new(&mut sim.rng);
+    let old_s = sim.now.wall_s();
+    publish(&mut sim, a, &owner);
+    sim.run(secs(1));
+    // Cut off from whoever has it, the owner publishes elsewhere.
+    let view = sim.nodes[6].engine.view().clone();
+    let nearest = view.closest_floodfills(&owner.key(), sim.now.wall_ms, |_| false, 3);
+    let holders: Vec<usize> = (0..6).filter(|i| nearest.iter().any(|e| e.hash == sim.hash(*i))).collect();
+    holders.iter().for_each(|i| sim.nodes[*i].manner = Manner::Silent);
+    sim.run(secs(60));
+    publish(&mut sim, a, &owner);
+    sim.run(secs(20));
+    holders.iter().for_each(|i| sim.nodes[*i].manner = Manner::Honest);
+    let dates = |sim: &Sim| -> Vec<u32> {
+        let sets = sim.clients[b].found.iter().filter_map(|a| match a {
+            LeaseAction::Found { lease_set, .. } => Some(lease_set.published_s()),
+            _ => None,
+        });
+        sets.collect()
+    };
+    let now = sim.now;
+    sim.clients[b].lookups.find_newer(now, owner.destination.hash(), old_s);
+    sim.drain_client(b);
+    sim.run(secs(8));
+    assert!(dates(&sim).last().is_some_and(|at| *at > old_s), "{:?}, known: {old_s}", dates(&sim));
+    // What is no newer anywhere is an answer as well, after a while.
+    let now = sim.now;
+    sim.clients[b].lookups.find_newer(now, owner.destination.hash(), u32::MAX);
+    sim.drain_client(b);
+    sim.run(secs(10));
+    assert_eq!(dates(&sim).len(), 2);
+    assert!(!sim.clients[b].lookups.is_looking(&owner.destination.hash()));
+}
