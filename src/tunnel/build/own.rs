@@ -105,7 +105,7 @@ impl Builder {
             length,
             pool_key: &pool.key,
             client: !id.is_exploratory(),
-            careful: pool.side(direction).is_careful(),
+            careful: pool.side(direction).is_careful(now.mono, &self.config.limits),
             explicit: &pool.explicit,
             usage: &usage,
             tunnels,

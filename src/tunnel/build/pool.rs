@@ -321,9 +321,11 @@ impl Side {
         }
     }
 
-    /// Builds failed several times in a row.
-    pub(super) const fn is_careful(&self) -> bool {
-        self.failures > FAILURES_FREE
+    /// Builds failed several times in a row, or there is no tunnel and the first builds are not answered.
+    pub(super) fn is_careful(&self, now: Mono, limits: &Limits) -> bool {
+        let hedge = Duration::from_millis(limits.hedge_ms);
+        let unanswered = || self.flights.iter().any(|(_, sent)| now >= sent.after(hedge));
+        self.failures > FAILURES_FREE || (!self.is_live() && unanswered())
     }
 
     /// Takes out tunnels that are over: expired, or broken while another is there.

@@ -22,6 +22,9 @@ const SAMPLES: usize = 48;
 const SEARCH_STEPS: usize = 4_000;
 /// A tier is used alone if it has at least this many routers, or three for each hop.
 const TIER_ALONE_MIN: usize = 10;
+/// The same for the upper tiers when builds failed lately, or two for each hop: a few routers that have shown what they
+/// are worth beat any number of strangers, who may be one attacker's.
+const TIER_ALONE_CAREFUL: usize = 3;
 /// Below this number of known routers the share of one router in our tunnels is not limited.
 const SHARE_FROM: usize = 12;
 /// Most of our tunnels that may go through one router, in percent.
@@ -224,7 +227,10 @@ impl Search<'_> {
         }
         let mut rested: Vec<_> = fair.filter(|p| self.rested(p)).collect();
         if ease == Ease::None {
-            let enough = TIER_ALONE_MIN.max(length.saturating_mul(3));
+            let enough = |floor: Tier| match (self.want.careful, floor) {
+                (true, Tier::HighCapacity) => TIER_ALONE_CAREFUL.max(length.saturating_mul(2)),
+                _ => TIER_ALONE_MIN.max(length.saturating_mul(3)),
+            };
             let floors: &[Tier] = match (self.want.client, self.want.careful) {
                 (true, _) => &[Tier::Fast, Tier::HighCapacity, Tier::Standard],
                 (false, true) => &[Tier::HighCapacity, Tier::Standard],
@@ -235,7 +241,7 @@ impl Search<'_> {
                     p.standing.tier >= *floor
                         && (!self.want.client || !self.policy.strict_ends || p.class > BandwidthClass::L)
                 };
-                if rested.iter().filter(|p| good(p)).count() >= enough || *floor == Tier::Standard {
+                if rested.iter().filter(|p| good(p)).count() >= enough(*floor) || *floor == Tier::Standard {
                     rested.retain(|p| good(p));
                     break;
                 }

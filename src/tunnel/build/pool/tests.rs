@@ -73,10 +73,10 @@ fn pauses_grow_with_failures_and_end_with_success() {
     assert_eq!(pauses[..2], [Duration::ZERO; 2], "the first failures cost nothing");
     assert!(pauses[2] >= Duration::from_millis(187) && pauses[2] <= Duration::from_millis(313));
     assert!(pauses[11] >= Duration::from_millis(11_250) && pauses[11] <= Duration::from_millis(18_750));
-    assert!(side.is_careful());
+    assert!(side.is_careful(at(10), &limits));
     assert_eq!(side.wanted(at(10), &limits), 0);
     side.add(tunnel(1, at(10)));
-    assert_eq!((side.retry_at, side.is_careful()), (Mono(0), false));
+    assert_eq!((side.retry_at, side.is_careful(at(10), &limits)), (Mono(0), false));
 }
 
 #[test]
@@ -89,7 +89,18 @@ fn a_starved_side_tries_again_when_woken() {
     side.wake();
     assert_eq!(side.wanted(at(10), &limits), 2);
     side.fail(at(10), &mut rng, BuildFailure::TimedOut);
-    assert!(!side.is_careful(), "want of a path is no failure of the network");
+    assert!(!side.is_careful(at(10), &limits), "want of a path is no failure of the network");
+}
+
+#[test]
+fn a_side_without_tunnels_is_careful_once_its_first_builds_are_not_answered() {
+    let limits = Limits::default();
+    let mut side = side(2, 1);
+    side.started(at(10), MessageId(1));
+    assert!(!side.is_careful(at(11), &limits));
+    assert!(side.is_careful(at(12), &limits));
+    side.add(tunnel(1, at(12)));
+    assert!(!side.is_careful(at(12), &limits), "with a tunnel there is no hurry");
 }
 
 #[test]

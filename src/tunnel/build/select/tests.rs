@@ -11,6 +11,7 @@ struct Ask {
     direction: Direction,
     length: usize,
     client: bool,
+    careful: bool,
     pool_key: [u8; 32],
     usage: Map<RouterHash, usize>,
     tunnels: usize,
@@ -21,7 +22,17 @@ struct Ask {
 impl Ask {
     fn new(rng: &mut Rng, direction: Direction, length: usize) -> Self {
         let (pool_key, usage, avoid) = (rng.bytes(), map(rng), set(rng));
-        Self { direction, length, client: true, pool_key, usage, tunnels: 0, explicit: Vec::new(), avoid }
+        Self {
+            direction,
+            length,
+            client: true,
+            careful: false,
+            pool_key,
+            usage,
+            tunnels: 0,
+            explicit: Vec::new(),
+            avoid,
+        }
     }
 
     fn run(&self, view: &PeerView, policy: &SelectPolicy, rng: &mut Rng) -> Result<Vec<RouterHash>, NoHops> {
@@ -30,7 +41,7 @@ impl Ask {
             length: self.length,
             pool_key: &self.pool_key,
             client: self.client,
-            careful: false,
+            careful: self.careful,
             explicit: &self.explicit,
             usage: &self.usage,
             tunnels: self.tunnels,
@@ -141,6 +152,36 @@ fn clients_get_the_fast_ones_once_there_are_enough() {
     let fast: std::collections::BTreeSet<RouterHash> = peers[..12].iter().map(|r| r.keys.hash).collect();
     assert_eq!(client, fast);
     assert_eq!(own_use.len(), 58, "the router's own tunnels try all but the failing");
+}
+
+#[test]
+fn after_failures_a_few_proven_routers_beat_a_crowd_of_strangers() {
+    let mut rng = Rng::from_seed(3);
+    let me = own(&mut rng);
+    let peers = live(&mut rng, 60, |_, _| {});
+    let proven: Vec<RouterHash> = peers[..4].iter().map(|r| r.keys.hash).collect();
+    let tiered = with(&peers, &me, |n, entry| {
+        entry.standing.tier = match n {
+            0..2 => Tier::Fast,
+            2..4 => Tier::HighCapacity,
+            _ => Tier::Standard,
+        };
+    });
+    let mut strangers = [0, 0];
+    for _ in 0..200 {
+        for (n, careful) in [false, true].into_iter().enumerate() {
+            let mut ask = Ask::new(&mut rng, Direction::Outbound, 2);
+            ask.careful = careful;
+            let hops = ask.run(&tiered, &SelectPolicy::default(), &mut rng).expect("found");
+            strangers[n] += hops.iter().filter(|h| !proven.contains(h)).count();
+        }
+    }
+    assert!(strangers[0] > 300, "usually everybody has a chance");
+    assert_eq!(strangers[1], 0);
+    // Three hops want six proven routers; with four, strangers are asked as before.
+    let mut ask = Ask::new(&mut rng, Direction::Outbound, 3);
+    ask.careful = true;
+    assert_eq!(ask.run(&tiered, &SelectPolicy::default(), &mut rng).expect("found").len(), 3);
 }
 
 #[test]
