@@ -12,7 +12,7 @@ SECONDS ?= 60
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim lint fmt doc fuzz fuzz-tools supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
+.PHONY: help build demo run devnet test unit sim sim-quick lint fmt doc fuzz fuzz-tools supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,11 +32,17 @@ devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 
 test: lint doc supply unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
-	$(CARGO) test --locked --features sim
+	SIM_SKIP=1 $(CARGO) test --locked --features sim
 
 # What `make sim` runs: SCENARIO (default all), SEEDS from 1 on (default as each scenario wants), or one SEED.
 sim: ## simulated networks (SEEDS=20 SCENARIO=name SEED=n)
-	SCENARIO=$(SCENARIO) SEEDS=$(SEEDS) SEED=$(SEED) $(CARGO) test --locked --features sim --test worlds
+	SCENARIO=$(SCENARIO) SEEDS=$(SEEDS) SEED=$(SEED) $(WORLDS)
+
+sim-quick: ## the short form of sim: one seed of each, and one seed twice
+	SEEDS=1 $(WORLDS)
+
+# Worlds compute much: the library is optimised for them, the dependencies always are.
+WORLDS = CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --features sim --test worlds
 
 lint: ## formatting and clippy, warnings are errors
 	$(CARGO) fmt --check

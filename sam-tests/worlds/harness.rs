@@ -36,6 +36,10 @@ pub(crate) fn main(scenarios: &'static [Scenario]) -> ExitCode {
         scenarios.iter().for_each(|s| println!("{}: test", s.name));
         return ExitCode::SUCCESS;
     }
+    if std::env::var_os("SIM_SKIP").is_some() {
+        println!("worlds are for `make sim`, which optimises them");
+        return ExitCode::SUCCESS;
+    }
     let chosen = std::env::var("SCENARIO").unwrap_or_default();
     let wanted = |s: &&Scenario| {
         (chosen.is_empty() || s.name == chosen)
@@ -46,7 +50,13 @@ pub(crate) fn main(scenarios: &'static [Scenario]) -> ExitCode {
         match number("SEED") {
             Some(seed) => queue.push_back((scenario, seed)),
             None => {
-                let seeds = number("SEEDS").unwrap_or(scenario.seeds);
+                // Some are run by name alone.
+                let usual = if chosen.is_empty() { scenario.seeds } else { scenario.seeds.max(1) };
+                let seeds = match number("SEEDS") {
+                    Some(_) if usual == 0 => 0,
+                    Some(seeds) => seeds,
+                    None => usual,
+                };
                 queue.extend((1..=seeds).map(|seed| (scenario, seed)));
             }
         }

@@ -21,7 +21,7 @@ pub(crate) fn run(seed: u64) -> String {
         }
         world.sleep(Duration::from_secs(minutes * 60)).await;
         let sum = |room: &str, name: &str| nodes.iter().map(|n| n.counter(room, name)).sum::<u64>();
-        (sum("tunnel_build", "builds_started"), sum("plane_task", "turns"))
+        (sum("tunnel_build", "builds_succeeded"), sum("plane_task", "turns"))
     });
     format!(
         "{routers} routers, {:?}: {} events, {} MB, {:?}",
