@@ -36,8 +36,12 @@ mod hour;
 mod kit;
 #[path = "worlds/ledger.rs"]
 mod ledger;
+#[path = "worlds/load.rs"]
+mod load;
 #[path = "worlds/loss.rs"]
 mod loss;
+#[path = "worlds/sam.rs"]
+mod sam;
 #[path = "worlds/splits.rs"]
 mod splits;
 
@@ -46,7 +50,12 @@ use harness::Scenario;
 /// All scenarios. Each entry: its name, how many seeds it has in an ordinary run, and itself.
 const SCENARIOS: &[Scenario] = &[
     Scenario { name: "determinism", seeds: 1, run: determinism::run },
-    Scenario { name: "healthy", seeds: 2, run: healthy::run },
+    Scenario { name: "determinism-play", seeds: 1, run: determinism::play },
+    Scenario { name: "healthy", seeds: 20, run: load::healthy },
+    Scenario { name: "twenty", seeds: 0, run: healthy::run },
+    Scenario { name: "thousand", seeds: 1, run: load::thousand },
+    Scenario { name: "expiry", seeds: 1, run: load::expiry },
+    Scenario { name: "sam-vanish", seeds: 20, run: sam::vanishing },
     Scenario { name: "hour", seeds: 0, run: hour::run },
     Scenario { name: "loss-5", seeds: 20, run: loss::five },
     Scenario { name: "loss-20", seeds: 20, run: loss::twenty },

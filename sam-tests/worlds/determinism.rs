@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use samovar::sim::{self, Crash, LinkProfile, Outcome, RouterSetup, World};
 
-use crate::healthy;
+use crate::kit::{self, Plan};
+use crate::{healthy, loss};
 
 /// Everything that has to do with chance: sessions, streams, loss, churn, clocks.
 async fn eventful(world: World) -> u64 {
@@ -32,5 +33,13 @@ pub(crate) fn run(seed: u64) -> String {
     let part = one.marks.iter().zip(&two.marks).find(|(a, b)| a != b);
     assert_eq!(one.trace, two.trace, "two runs part before {:?} ms", part.map(|(a, _)| a.0));
     assert_eq!(one.value, two.value);
+    format!("{} events, trace {}", one.events, one.trace)
+}
+
+/// The same for a world with all checks on, in which the books of streams are kept.
+pub(crate) fn play(seed: u64) -> String {
+    let once = || kit::outcome(seed, Plan::of(8).link(loss::lossy(0.05)), loss::talks);
+    let (one, two) = (once(), once());
+    assert_eq!((one.trace, one.events), (two.trace, two.events));
     format!("{} events, trace {}", one.events, one.trace)
 }

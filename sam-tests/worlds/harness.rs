@@ -113,7 +113,34 @@ fn run_one(scenario: &'static Scenario, seed: u64) -> Done {
     done
 }
 
+/// Network time in minutes, with which figures begin that have it.
+fn minutes(done: &Done) -> Option<f64> {
+    done.result.as_ref().ok()?.trim_start().split_once(" min")?.0.parse().ok()
+}
+
+/// One line for each scenario.
+fn table(all: &[Done]) {
+    println!(
+        "{:<16} {:>5} {:>14} {:>12} {:>9}  result",
+        "scenario", "seeds", "network, min", "wall, s", "longest"
+    );
+    let mut names: Vec<&str> = all.iter().map(|d| d.name).collect();
+    names.dedup();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let of: Vec<&Done> = all.iter().filter(|d| d.name == name).collect();
+        let network: f64 = of.iter().filter_map(|d| minutes(d)).sum();
+        let wall: f64 = of.iter().map(|d| d.took.as_secs_f64()).sum();
+        let longest = of.iter().map(|d| d.took.as_secs_f64()).fold(0.0, f64::max);
+        let failed = of.iter().filter(|d| d.result.is_err()).count();
+        let result = if failed == 0 { "ok".to_owned() } else { format!("{failed} failed") };
+        println!("{name:<16} {:>5} {network:>14.1} {wall:>12.1} {longest:>9.1}  {result}", of.len());
+    }
+}
+
 fn report(all: &[Done]) -> ExitCode {
+    table(all);
     let failed: Vec<&Done> = all.iter().filter(|d| d.result.is_err()).collect();
     println!("{} worlds, {} failed", all.len(), failed.len());
     for done in &failed {

@@ -15,13 +15,12 @@ use std::time::Duration;
 
 use samovar::destination::{Session, SessionConfig};
 use samovar::router::Router;
-use samovar::sim::{self, LinkProfile, Node, RouterSetup, World, WorldConfig};
+use samovar::sim::{self, LinkProfile, Node, Outcome, RouterSetup, World, WorldConfig};
 
 use super::counters;
 use super::ledger::{KNOWN_AFTER, Ledger, Tally};
 
 /// A network as a scenario wants it.
-#[allow(dead_code, reason = "scenarios to come")]
 pub(crate) struct Plan {
     pub(crate) routers: usize,
     pub(crate) setup: fn(usize) -> RouterSetup,
@@ -184,7 +183,18 @@ where
     F: FnOnce(Stage) -> Fut,
     Fut: Future<Output = String>,
 {
-    let outcome = sim::run_with(WorldConfig::new(seed), |world| async move {
+    let outcome = outcome(seed, plan, scenario);
+    let (minutes, mb) = (outcome.passed.as_secs_f64() / 60.0, outcome.net.bytes >> 20);
+    format!("{minutes:5.1} min, {mb} MB on links; {}", outcome.value)
+}
+
+/// As [`play`], but answers everything that is known of the run.
+pub(crate) fn outcome<F, Fut>(seed: u64, plan: Plan, scenario: F) -> Outcome<String>
+where
+    F: FnOnce(Stage) -> Fut,
+    Fut: Future<Output = String>,
+{
+    sim::run_with(WorldConfig::new(seed), |world| async move {
         let nodes = world.network(plan.routers, plan.setup).await;
         world.set_default_link(plan.link.clone());
         world.sleep(Duration::from_secs(1)).await;
@@ -201,9 +211,7 @@ where
         stage.settle().await;
         finish(&stage, &plan, &base).await;
         figures
-    });
-    let (minutes, mb) = (outcome.passed.as_secs_f64() / 60.0, outcome.net.bytes >> 20);
-    format!("{minutes:5.1} min, {mb} MB on links; {}", outcome.value)
+    })
 }
 
 /// What must hold at the end of every world.
@@ -211,6 +219,9 @@ async fn finish(stage: &Stage, plan: &Plan, base: &[usize]) {
     let world = &stage.world;
     let running: Vec<Node> = stage.nodes.iter().filter(|n| n.running().is_some()).cloned().collect();
     counters::gauges(&running);
+    for queue in world.queues() {
+        assert!(queue.most <= queue.bound, "a queue beyond its bound: {queue:?}");
+    }
     stage.close_sessions().await;
     let left = || {
         let mut left = String::new();

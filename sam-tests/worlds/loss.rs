@@ -9,7 +9,7 @@ use super::kit::{Plan, Stage, play};
 use super::ledger::Talk;
 
 /// Three sessions, each talks with the next: much one way, much the other way, and something small.
-async fn talks(stage: Stage) -> String {
+pub(crate) async fn talks(stage: Stage) -> String {
     let sessions = stage.sessions(0..3).await;
     for (i, from) in sessions.iter().enumerate() {
         let to = &sessions[(i + 1) % sessions.len()];
@@ -21,7 +21,7 @@ async fn talks(stage: Stage) -> String {
     format!("{} streams, {} kB", tally.through, tally.bytes / 1000)
 }
 
-fn lossy(loss: f64) -> LinkProfile {
+pub(crate) fn lossy(loss: f64) -> LinkProfile {
     LinkProfile {
         jitter: Duration::from_millis(30),
         reorder: 0.1,

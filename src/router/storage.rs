@@ -100,7 +100,10 @@ impl Storage {
         let Self::Directory(dir) = self else { return Ok(None) };
         let path = dir.join("lock");
         // A file that is there can be locked where nothing can be written.
-        let file = match directory::private_options().open(&path).or_else(|error| File::open(&path).map_err(|_| error)) {
+        let file = match directory::private_options()
+            .open(&path)
+            .or_else(|error| File::open(&path).map_err(|_| error))
+        {
             Ok(file) => file,
             Err(_) if has_keys(dir) => return Ok(None),
             Err(error) => return Err(StorageError::unwritable(dir, &error)),
