@@ -120,6 +120,9 @@ struct TcpListener {
     spare: Option<socket2::Socket>,
 }
 
+/// Callers sent away in one go when there are no descriptors.
+const SENT_AWAY_MAX: usize = 64;
+
 fn spare() -> Option<socket2::Socket> {
     socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).ok()
 }
@@ -132,7 +135,11 @@ impl Listener for TcpListener {
                 Err(error) => {
                     if self.spare.take().is_some() {
                         let moment = std::time::Duration::from_millis(10);
-                        drop(tokio::time::timeout(moment, self.listener.accept()).await);
+                        for _ in 0..SENT_AWAY_MAX {
+                            let Ok(Ok(_)) = tokio::time::timeout(moment, self.listener.accept()).await else {
+                                break;
+                            };
+                        }
                     }
                     self.spare = spare();
                     Err(error)

@@ -11,6 +11,7 @@ use crate::destination::SessionConfig;
 
 mod isolation;
 mod keys;
+mod memory;
 mod panics;
 #[cfg(target_os = "linux")]
 mod wiped;

@@ -25,6 +25,8 @@ use crate::base::{Charge, Part};
 const CLIENT_COST: usize = 6 * 1024;
 /// What a client hears when there is no room.
 const FULL: &str = "too many connections";
+/// Clients sent away in one go when there are no descriptors.
+const DISMISSED_MAX: usize = 128;
 /// Refused clients that are waited for at once, so that the refusal arrives although they are still talking.
 pub(super) const REFUSALS_MAX: usize = 32;
 
@@ -73,10 +75,15 @@ impl Door {
                     shared.metrics.accept_errors.inc();
                     tracing::warn!(%error, "SAM cannot accept a connection");
                     let moment = Duration::from_millis(10);
-                    if spare.take().is_some()
-                        && let Ok(Ok(caller)) = tokio::time::timeout(moment, self.accept()).await
-                    {
-                        caller.dismiss(FULL);
+                    if spare.take().is_some() {
+                        // One descriptor serves many, one after the other. A queue that is full makes the system drop
+                        // calls, and those come again a second later only.
+                        for _ in 0..DISMISSED_MAX {
+                            let Ok(Ok(caller)) = tokio::time::timeout(moment, self.accept()).await else {
+                                break;
+                            };
+                            caller.dismiss(FULL);
+                        }
                     }
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     spare = spare_socket();

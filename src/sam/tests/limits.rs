@@ -206,3 +206,34 @@ async fn an_idle_client_costs_little() {
     drop(task);
     bridge.stop().await;
 }
+
+#[test]
+fn s9_another_machine_may_have_32_sessions_and_all_together_100() {
+    use crate::sam::options::CreateRequest;
+    use crate::sam::parse::Line;
+    use crate::sam::registry::{Conflict, Registry, SessionLimits};
+    use crate::wire::DestHash;
+    let registry = Registry::new(SessionLimits { total: 100, per_address: 32 });
+    let mut held = Vec::new();
+    let mut open = |n: u8, ip: [u8; 4]| {
+        let line = format!("SESSION CREATE STYLE=STREAM ID=s{n} DESTINATION=TRANSIENT");
+        let params = Line::new(line.as_bytes()).words().unwrap().unwrap().params;
+        let request = CreateRequest::new(&params).unwrap();
+        match registry.reserve(&request, DestHash([n; 32]), ip.into()) {
+            Ok(reservation) => {
+                held.push(reservation);
+                true
+            }
+            Err(conflict) => {
+                assert!(matches!(conflict, Conflict::Full(_)));
+                false
+            }
+        }
+    };
+    assert!((0..32).all(|n| open(n, [10, 0, 0, 1])), "at the limit");
+    assert!(!open(32, [10, 0, 0, 1]), "one past it");
+    assert!((33..101).all(|n| open(n, [127, 0, 0, 1])), "this machine has no limit of its own");
+    assert!(!open(101, [127, 0, 0, 1]) && !open(102, [10, 0, 0, 2]), "one past the limit of all");
+    drop(held);
+    assert_eq!(registry.len(), 0);
+}
