@@ -304,9 +304,11 @@ impl Drop for Inner {
 struct Farewell(Option<(QueueSender<Request>, PoolId)>);
 
 impl Farewell {
-    /// The task says it itself.
-    fn said(&mut self) {
-        self.0 = None;
+    /// The task has ended in order and waits until control has heard of it.
+    async fn say(mut self) {
+        if let Some((requests, pool)) = self.0.take() {
+            requests.send(Request::SessionEnded(pool)).await;
+        }
     }
 }
 
@@ -473,16 +475,13 @@ impl Router {
         let engine = Engine::new(&config, keys, strangers, rng.fork("engine"))
             .with_budget(&self.inner.budget)
             .dated_after(self.published(hash));
-        let (requests, pool_id, b32) =
-            (self.inner.requests.clone(), seed.pool_id, session.destination().b32());
-        let nickname = config.nickname.clone();
-        let mut farewell = Farewell(Some((requests.clone(), pool_id)));
+        let (nickname, b32) = (config.nickname.clone(), session.destination().b32());
+        let farewell = Farewell(Some((self.inner.requests.clone(), seed.pool_id)));
         self.inner.tasks.spawn_orderly("destination", async move {
             Box::pin(destination::task::run(engine, nickname, b32, rng, wires)).await;
             // The streams' resets are on their way to the plane; the tunnels must not be taken away before them.
             tokio::time::sleep(LAST_WORDS).await;
-            farewell.said();
-            requests.send(Request::SessionEnded(pool_id)).await;
+            farewell.say().await;
         });
         let mut open = self.open_sessions();
         open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));

@@ -44,7 +44,7 @@ fn stream(stream: &StreamStatus) -> String {
 
 /// One line: what is held of the budget of memory, by whom, and how many tasks there are.
 pub(super) fn memory(budget: &Budget, tasks: usize) -> String {
-    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20);
+    let mib = |bytes: u64| format!("{}.{}", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
     let parts: Vec<String> =
         Part::ALL.iter().map(|part| format!("{} {}", part.name(), mib(budget.used_by(*part)))).collect();
     format!(
