@@ -12,7 +12,7 @@ SECONDS ?= 60
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim sim-quick lint fmt doc fuzz fuzz-tools supply deny interop sam-check sam-check-i2pd bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
+.PHONY: help build demo run devnet test unit sim sim-quick lint fmt doc fuzz fuzz-quick fuzz-tools supply deny interop sam-check sam-check-i2pd sam-abuse sam-abuse-quick bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ run: build ## a router in the live network, SAM at 127.0.0.1:7656 (ARGS="...")
 devnet: build ## a private network for your own programs, SAM at 127.0.0.1:7656 and 7666
 	$(SAMOVAR) devnet $(ARGS)
 
-test: lint doc supply unit sam-check clients-quick clients-python clients-go interop ## everything: lints, documents, tests, those against other routers too
+test: lint doc supply unit sim-quick fuzz-quick sam-check sam-abuse-quick clients-quick clients-python clients-go interop chaos-quick flood-quick ## everything: lints, documents, tests, those against other routers too
 
 unit: ## tests that need nothing but this tree
 	SIM_SKIP=1 $(CARGO) test --locked --features sim
@@ -49,10 +49,13 @@ lint: ## formatting and clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets --features sim -- -D warnings
 
 doc: ## the documents of the library, warnings are errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --features sim
 
 fuzz: ## every fuzz target for a while (SECONDS=60 TARGET=name JOBS=2), or one on a file (TARGET=name INPUT=file)
 	fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
+
+fuzz-quick: ## the short form: 20 seconds for each target
+	fuzz/run.py --seconds 20 --jobs $(JOBS)
 
 fuzz-tools: ## cargo-fuzz in target/tools, to minimise inputs and see coverage
 	$(CARGO) install cargo-fuzz --locked --root target/tools
@@ -73,7 +76,7 @@ fmt: ## format the sources
 	$(CARGO) fmt
 
 # The tests start the optimised command, not whatever was built last.
-interop bench soak chaos chaos-quick sam-check clients-third clients-quick clients-go flood flood-quick: export SAMOVAR := $(CURDIR)/target/release/samovar
+interop bench soak chaos chaos-quick sam-check sam-abuse sam-abuse-quick clients-third clients-quick clients-go flood flood-quick: export SAMOVAR := $(CURDIR)/target/release/samovar
 
 interop: build ## tests against i2pd on a private network (ARGS="--only WORD")
 	sam-tests/interop.sh interop.py $(ARGS)
@@ -101,10 +104,11 @@ else
 	sam-tests/sam_check.py ours $(ARGS)
 endif
 
-.PHONY: sam-abuse
-sam-abuse: export SAMOVAR := $(CURDIR)/target/release/samovar
 sam-abuse: build ## everything hostile at the SAM port of a real process (ARGS="--quick --only WORD")
 	sam-tests/sam_abuse.py $(ARGS)
+
+sam-abuse-quick: build ## the short form
+	sam-tests/sam_abuse.py --quick $(ARGS)
 
 sam-check-i2pd: ## the same against i2pd on a private network
 	sam-tests/interop.sh sam_check.py i2pd $(ARGS)
