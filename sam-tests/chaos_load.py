@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 
-from samclient import Sam, SamError, Session, Task, _greet
+from samclient import Sam, SamError, Session, Task
 
 BLOCK = 8192
 HEAD = 1 + 8 + 32
@@ -139,23 +139,37 @@ class Line:
         return session
 
     def _open(self):
-        """One attempt: a stream over which a byte went in each direction."""
+        """One attempt: a stream over which a word went forth and a byte came back."""
         client, server = self._session(self.a), self._session(self.b)
-        far = near = None
+        word, doors, near = os.urandom(8), [], None
         try:
-            far = server.accept()
-            greeter = Task(_greet, far)
+            doors.append(server.accept())
+            greeter = Task(self._greet, server, word, doors)
             near = client.connect_once(server.destination)
-            near.socket.sendall(b"?")
+            near.socket.sendall(word)
             if near.receive_exactly(1) != b"!":
                 raise SamError("the first byte came back wrong")
-            greeter.result(OPEN_S)
-            return near, far
+            return near, greeter.result(OPEN_S)
         except BaseException:
-            for sam in (near, far):
+            for sam in [near, *doors]:
                 if sam:
                     sam.close()
             raise
+
+    @staticmethod
+    def _greet(server, word, doors):
+        """Accepts until the caller of this attempt is there: those of earlier ones may still stand in the queue."""
+        while True:
+            far = doors[-1]
+            far.line()
+            try:
+                if far.receive_exactly(len(word)) == word:
+                    far.socket.sendall(b"!")
+                    return far
+            except (SamError, OSError):
+                pass
+            far.close()
+            doors.append(server.accept())
 
     def _run(self):
         while not self.load.closing.is_set():

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
-use crate::base::{Queue, QueueSender, watch};
+use crate::base::{Queue, QueueSender, Tasks, watch};
 use crate::router::status::Status;
 
 fn temp_dir(name: &str) -> PathBuf {
@@ -13,12 +13,13 @@ fn temp_dir(name: &str) -> PathBuf {
 }
 
 /// A disk task whose clock is the paused one of the test.
-fn start(storage: &Storage) -> (QueueSender<Job>, watch::Receiver<Status>, tokio::task::JoinHandle<()>) {
+fn start(storage: &Storage) -> (QueueSender<Job>, watch::Receiver<Status>, Tasks) {
     let (jobs, receiver) = Queue::bounded("disk_jobs", 64);
     let (board, status) = StatusBoard::new();
-    let task =
-        tokio::task::spawn(run(storage.clone(), receiver, Clock::starting_at(0), board, Arc::default()));
-    (jobs, status, task)
+    let tasks = Tasks::new();
+    let disk = run(storage.clone(), receiver, Clock::starting_at(0), board, Arc::default());
+    tasks.spawn_orderly("disk", disk);
+    (jobs, status, tasks)
 }
 
 #[test]
@@ -59,7 +60,7 @@ async fn a_disk_that_refuses_is_tried_again_and_the_status_says_so() {
     let dir = temp_dir("again");
     let storage = Storage::open(&dir).expect("opens");
     fs::create_dir_all(dir.join("router.info/x")).expect("in the way");
-    let (jobs, mut status, task) = start(&storage);
+    let (jobs, mut status, tasks) = start(&storage);
     assert!(jobs.send(Job::Own(Arc::from(&b"old"[..]))).await);
     status.wait_for(|s| s.disk.is_some()).await.expect("told");
     assert!(status.borrow().disk.as_ref().is_some_and(|text| text.contains("router.info")));
@@ -73,7 +74,7 @@ async fn a_disk_that_refuses_is_tried_again_and_the_status_says_so() {
     status.wait_for(|s| s.disk.is_some()).await.expect("told");
     fs::remove_dir_all(dir.join("profiles.txt")).expect("out of the way");
     drop(jobs);
-    task.await.expect("ends");
+    tasks.finished().await;
     assert_eq!(fs::read(dir.join(PROFILES)).expect("written"), b"p");
     fs::remove_dir_all(&dir).expect("cleans up");
 }
