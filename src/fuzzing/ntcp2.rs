@@ -103,7 +103,10 @@ impl Pair {
             return false;
         }
         if input.byte() & 3 == 3 {
-            self.changed |= input.damage(&mut bytes);
+            // What is only appended belongs to no message of the handshake.
+            let honest = bytes.clone();
+            input.damage(&mut bytes);
+            self.changed |= !bytes.starts_with(&honest);
         }
         if input.byte() & 7 == 7 {
             self.now = self.now.later(Duration::from_millis(u64::from(input.u16())));

@@ -344,6 +344,9 @@ impl<'l> Merge<'l> {
         last: bool,
     ) -> Result<Step, Refused> {
         let old = waiting.line.destination("olddest").ok_or(Refused::Shape)?;
+        if old == *destination {
+            return Err(Refused::Shape); // a further one must be another
+        }
         match self.layer.names.get(name) {
             Some(known) if known.knows(destination) => {
                 self.report.known += 1;

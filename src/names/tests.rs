@@ -499,3 +499,13 @@ proptest::proptest! {
         book.load(&text, &text, &text);
     }
 }
+
+#[test]
+fn a_destination_is_not_added_to_itself() {
+    let owner = Owner::new(1);
+    let keys = [("action", "adddest"), ("olddest", &owner.b64())];
+    let text = owner.line(&owner.entry("a.i2p"), &keys, Some(&owner));
+    let mut book = Book::new();
+    let report = book.subscription(FEED, &text, NOW);
+    assert_eq!((book.len(), report.added, report.changed), (0, 0, 0));
+}

@@ -51,7 +51,8 @@ impl Mapping {
     }
 }
 
-fn cut(s: &str) -> String {
+/// The longest beginning of `s` that fits a length field of one byte.
+pub(super) fn cut(s: &str) -> String {
     let mut end = s.len().min(255);
     while !s.is_char_boundary(end) {
         end -= 1;

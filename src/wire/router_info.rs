@@ -53,8 +53,10 @@ impl Wire for RouterAddress {
     fn encode(&self, w: &mut Vec<u8>) {
         w.push(self.cost);
         w.extend_from_slice(&[0; 8]);
-        w.push(u8::try_from(self.style.len()).unwrap_or(0));
-        w.extend_from_slice(self.style.as_bytes());
+        // Bytes that are no UTF-8 grew when they were read.
+        let style = super::mapping::cut(&self.style);
+        w.push(u8::try_from(style.len()).unwrap_or(0));
+        w.extend_from_slice(style.as_bytes());
         self.options.encode(w);
     }
 }

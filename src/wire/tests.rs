@@ -53,6 +53,17 @@ fn every_truncation_of_a_router_info_is_short() {
 }
 
 #[test]
+fn an_address_style_that_is_no_text_is_written_so_that_it_can_be_read() {
+    let mut bytes = vec![5; 9];
+    bytes.push(255);
+    bytes.extend_from_slice(&[0xff; 255]);
+    bytes.extend_from_slice(&[0, 0]);
+    let address = RouterAddress::from_bytes(&bytes).unwrap();
+    let written = address.to_bytes();
+    assert_eq!(RouterAddress::from_bytes(&written).unwrap().to_bytes(), written);
+}
+
+#[test]
 fn mappings_sort_their_keys_and_refuse_bad_separators() {
     let mut m = Mapping::new();
     m.set("b", "2");
