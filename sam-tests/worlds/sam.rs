@@ -75,6 +75,7 @@ async fn ask(socket: &mut DuplexStream, text: &str) {
 const HELLO: &str = "HELLO VERSION MIN=3.1 MAX=3.3\n";
 
 /// One client, up to its step. Answers whether it did all there is to do.
+#[expect(clippy::too_many_lines, reason = "one step after the other")]
 async fn client(stage: &Stage, name: &str, target: &str, last: Step) -> bool {
     let node = &stage.nodes[1];
     let create = format!(

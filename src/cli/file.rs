@@ -93,6 +93,7 @@ pub(super) fn default_text() -> String {
     out
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of settings")]
 fn basic_entries() -> Vec<Entry> {
     let c = RouterConfig::default();
     let dir = default_data_dir().map_or_else(|| "samovar-data".into(), |d| d.display().to_string());

@@ -10,6 +10,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::too_many_lines,
+    clippy::duplicate_mod,
     missing_docs,
     unreachable_pub,
     reason = "a target stops at the first thing that is not as it should be"

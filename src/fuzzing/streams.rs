@@ -376,7 +376,7 @@ fn lie(input: &mut Input<'_>, liar: &Place, me: &crate::wire::DestHash, ids: &[u
         2 => 0,
         _ => u32::from(input.byte()),
     };
-    let syn = input.byte() % 4 == 0;
+    let syn = input.byte().is_multiple_of(4);
     let send_id = if syn || ids.is_empty() { 0 } else { input.pick(ids) };
     let send_id = if input.byte() > 250 { input.u32() } else { send_id };
     let receive_id = 1 + u32::from(input.byte() % 4);

@@ -39,7 +39,7 @@ impl Throttle {
         if balance >= 0 {
             return None;
         }
-        let micros = u64::try_from(balance.unsigned_abs().div_ceil(rate.unsigned_abs())).unwrap_or(u64::MAX);
+        let micros = balance.unsigned_abs().div_ceil(rate.unsigned_abs());
         Some(Mono(now.0.saturating_add(micros.max(1_000))))
     }
 

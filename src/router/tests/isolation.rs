@@ -72,7 +72,7 @@ async fn lost_router() -> Router {
 async fn z5_in_a_black_hole_every_wait_ends() {
     let router = lost_router().await;
     let begun = Instant::now();
-    let error = router.session(SessionConfig::transient()).await.err().expect("there is nobody");
+    let error = router.session(SessionConfig::transient()).await.expect_err("there is nobody");
     assert!(begun.elapsed() <= Duration::from_secs(70), "{:?}", begun.elapsed());
     assert_eq!(error.kind(), ErrorKind::NoTunnels);
     tokio::time::sleep(Duration::from_secs(300)).await;
@@ -92,7 +92,7 @@ async fn k9_a_router_that_is_cut_off_says_so_and_builds_once_in_ten_seconds() {
     assert!(router.status().borrow().cut_off_since.is_some());
     // Programs need not wait for five minutes.
     let begun = Instant::now();
-    let error = router.session(SessionConfig::transient()).await.err().expect("there is nobody");
+    let error = router.session(SessionConfig::transient()).await.expect_err("there is nobody");
     assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(error.explain().contains("no other router has answered for"), "{}", error.explain());
     let before = counter(&router, "builds_sent");

@@ -251,20 +251,18 @@ async fn data_phase<T: From<FromPeer>>(
     }
     let session = Session::new(shared.clock.now(), own.rng.fork("session"), &keys);
     let mut link = Link::new(shared, own.conn, peer, stream, session, rest);
-    let end = loop {
-        tokio::select! { biased;
-            () = shared.token.cancelled() => break link.close(TerminationReason::Shutdown).await,
-            command = own.commands.recv() => match command {
-                Some(Command::Attach(sender)) => {
-                    if direction == Direction::Inbound {
-                        link.write_info();
-                    }
-                    break link.run(own, sender).await;
+    let end = tokio::select! { biased;
+        () = shared.token.cancelled() => link.close(TerminationReason::Shutdown).await,
+        command = own.commands.recv() => match command {
+            Some(Command::Attach(sender)) => {
+                if direction == Direction::Inbound {
+                    link.write_info();
                 }
-                Some(Command::Close(reason)) => break link.close(reason).await,
-                None => break CloseReason::Lost,
-            },
-        }
+                link.run(own, sender).await
+            }
+            Some(Command::Close(reason)) => link.close(reason).await,
+            None => CloseReason::Lost,
+        },
     };
     tracing::debug!(%peer, %end, "session ended");
     End::Closed(end)

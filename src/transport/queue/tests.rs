@@ -205,7 +205,7 @@ fn t6_a_greedy_tunnel_does_not_push_fifty_modest_ones_out_of_a_peers_queue() {
             sender.push(at, vec![cell(tunnels[0], 0)], Class::Transit);
         }
         for (n, tunnel) in tunnels.iter().enumerate().skip(1) {
-            if (ms + n as u64 * 37) % 100 == 0 {
+            if (ms + n as u64 * 37).is_multiple_of(100) {
                 offered += 1;
                 sender.push(at, vec![cell(*tunnel, 1)], Class::Transit);
             }
