@@ -483,12 +483,15 @@ impl Router {
             tokio::time::sleep(LAST_WORDS).await;
             farewell.say().await;
         });
+        self.note_session(&session);
+        let (status, clock) = (self.inner.status.clone(), self.inner.clock.clone());
+        Ok(Opening { session, ready, progress, trouble: seed.trouble, status, clock })
+    }
+
+    fn note_session(&self, session: &Session) {
         let mut open = self.open_sessions();
         open.retain(|s| s.upgrade().is_some_and(|s| !s.is_closed()));
         open.push(session.downgrade());
-        drop(open);
-        let (status, clock) = (self.inner.status.clone(), self.inner.clock.clone());
-        Ok(Opening { session, ready, progress, trouble: seed.trouble, status, clock })
     }
 
     /// Date of the newest lease set of a destination here, shared by its sessions one after the other.

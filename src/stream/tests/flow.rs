@@ -181,7 +181,13 @@ fn a_broken_path_that_heals_loses_nothing() {
 
 #[test]
 fn a_thousand_streams_share_a_path() {
-    let config = Config { backlog: 2000, syn_per_peer: (5000, 5000), syn_checks: 5000, ..Config::default() };
+    let config = Config {
+        backlog: 2000,
+        backlog_per_peer: 2000,
+        syn_per_peer: (5000, 5000),
+        syn_checks: 5000,
+        ..Config::default()
+    };
     let path = Path { jitter: Duration::from_millis(20), loss: 10, ..Path::clean(40) };
     let mut w = World::with(9, path, config);
     w.sides[1].server = |app| {
