@@ -12,7 +12,7 @@ SECONDS ?= 60
 JOBS ?= $(shell nproc)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo run devnet test unit sim sim-quick lint fmt doc fuzz fuzz-quick fuzz-tools supply deny interop sam-check sam-check-i2pd sam-abuse sam-abuse-quick bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
+.PHONY: help build demo run devnet test unit sim sim-quick lint fmt doc fuzz fuzz-quick fuzz-tools supply deny ct miri interop sam-check sam-check-i2pd sam-abuse sam-abuse-quick bench soak chaos chaos-quick clients clients-third clients-quick clients-python clients-go flooder flood flood-quick
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,13 @@ $(DENY):
 deny: $(DENY) ## the same and the known vulnerabilities, with cargo-deny
 	$(DENY) --config .ci/deny.toml check licenses bans sources
 	$(DENY) --config .ci/deny.toml check advisories || { echo "the advisory database could not be had or found something, see above"; exit 1; }
+
+ct: ## whether times tell secrets: Welch's t over SAMPLES=100000 runs of each operation with a key
+	SAMPLES=$(SAMPLES) $(CARGO) bench --locked --bench constant_time
+
+# Takes `rustup component add miri rust-src --toolchain nightly` once.
+miri: ## the codecs and what lies below every room in the interpreter that sees undefined behaviour
+	MIRIFLAGS="-Zmiri-disable-isolation" PROPTEST_CASES=4 cargo +nightly miri test --locked --lib -- wire:: base::map base::timers
 
 fmt: ## format the sources
 	$(CARGO) fmt

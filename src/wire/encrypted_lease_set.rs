@@ -45,7 +45,7 @@ impl EncryptedLeaseSet {
         raw.extend_from_slice(&0u16.to_be_bytes()); // flags
         let len = u16::try_from(sealed.len()).unwrap_or(u16::MAX);
         raw.extend_from_slice(&len.to_be_bytes());
-        let start = raw.len() - 1;
+        let start = raw.len().saturating_sub(1);
         raw.extend_from_slice(sealed.get(..usize::from(len)).unwrap_or_default());
         let signature = sign(&raw);
         raw.remove(0);
@@ -113,11 +113,11 @@ impl Wire for EncryptedLeaseSet {
             _ => Some(OfflineSignature::decode(r, sig_type)?),
         };
         let len = r.u16()?;
-        let sealed_at = start.len() - r.remaining();
+        let sealed_at = start.len().saturating_sub(r.remaining());
         r.bytes(usize::from(len))?;
-        let signature_at = start.len() - r.remaining();
+        let signature_at = start.len().saturating_sub(r.remaining());
         r.bytes(offline.as_ref().map_or(sig_type, |o| o.sig_type).signature_len())?;
-        let len = start.len() - r.remaining();
+        let len = start.len().saturating_sub(r.remaining());
         check_size(len)?;
         let raw = start.get(..len).unwrap_or_default().into();
         let sealed = sealed_at..signature_at;

@@ -113,12 +113,12 @@ pub struct Clove<'a> {
 impl Clove<'_> {
     /// Bytes that a clove block with a body of `body` bytes takes, block header included.
     pub const fn block_len(delivery: &Delivery, body: usize) -> usize {
-        BLOCK_HEADER_LEN + delivery.encoded_len() + 9 + body
+        (BLOCK_HEADER_LEN + 9).saturating_add(delivery.encoded_len()).saturating_add(body)
     }
 
     /// Writes everything of the block but the body, for a body of `body` bytes which the caller appends.
     pub fn encode_header(&self, body: usize, w: &mut Vec<u8>) {
-        put_header(CLOVE, self.delivery.encoded_len() + 9 + body, w);
+        put_header(CLOVE, self.delivery.encoded_len().saturating_add(9).saturating_add(body), w);
         self.delivery.encode(w);
         w.push(self.kind.0);
         w.extend_from_slice(&self.id.0.to_be_bytes());
@@ -142,12 +142,12 @@ pub struct NextKey {
 impl NextKey {
     /// Bytes of the block, header included.
     pub const fn block_len(&self) -> usize {
-        BLOCK_HEADER_LEN + if self.key.is_some() { 35 } else { 3 }
+        if self.key.is_some() { BLOCK_HEADER_LEN + 35 } else { BLOCK_HEADER_LEN + 3 }
     }
 
     /// Appends the block.
     pub fn encode_block(&self, w: &mut Vec<u8>) {
-        put_header(NEXT_KEY, self.block_len() - BLOCK_HEADER_LEN, w);
+        put_header(NEXT_KEY, self.block_len().saturating_sub(BLOCK_HEADER_LEN), w);
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         w.push(
             flag(self.key.is_some(), KEY_PRESENT) | flag(self.reverse, REVERSE) | flag(self.request, REQUEST),
@@ -300,7 +300,7 @@ pub fn put_acks(acks: &[Ack], w: &mut Vec<u8>) {
     if acks.is_empty() {
         return;
     }
-    put_header(ACK, acks.len() * 4, w);
+    put_header(ACK, acks.len().saturating_mul(4), w);
     for ack in acks {
         w.extend_from_slice(&ack.set.to_be_bytes());
         w.extend_from_slice(&ack.index.to_be_bytes());
@@ -322,7 +322,7 @@ pub fn put_clove(clove: &Clove<'_>, w: &mut Vec<u8>) {
 /// Appends a padding block of `3 + len` bytes, zero filled: it is encrypted with the rest.
 pub fn put_padding(len: usize, w: &mut Vec<u8>) {
     put_header(PADDING, len, w);
-    w.resize(w.len() + len, 0);
+    w.resize(w.len().saturating_add(len), 0);
 }
 
 fn put_header(kind: u8, len: usize, w: &mut Vec<u8>) {

@@ -162,27 +162,27 @@ pub struct Prefix {
 impl Prefix {
     /// Compresses the beginning.
     pub fn new(bytes: &[u8]) -> Self {
-        let mut out = Vec::with_capacity(bytes.len() + 64);
+        let mut out = Vec::with_capacity(bytes.len().saturating_add(64));
         let mut deflate = Compress::new(Compression::best(), false);
         let done = deflate.compress_vec(bytes, &mut out, FlushCompress::Sync);
         let whole = usize::try_from(deflate.total_in()) == Ok(bytes.len());
         // The second stored block's header costs five bytes.
-        let block = (done.is_ok() && whole && out.len() + 5 < bytes.len()).then_some(out);
+        let block = (done.is_ok() && whole && out.len().saturating_add(5) < bytes.len()).then_some(out);
         Self { block, bytes: bytes.to_vec(), crc: crc32fast::hash(bytes) }
     }
 
     /// Wraps the beginning and `rest`, which is stored and together at most 65,535 bytes with the beginning.
     pub fn wrap(&self, protocol: u8, ports: Ports, rest: &[&[u8]]) -> Vec<u8> {
         let len = rest.iter().map(|r| r.len()).sum::<usize>();
-        debug_assert!(self.bytes.len() + len <= BLOCK_MAX, "one stored block");
-        let mut w = Vec::with_capacity(self.bytes.len() + len + STORED_OVERHEAD);
+        debug_assert!(self.bytes.len().saturating_add(len) <= BLOCK_MAX, "one stored block");
+        let mut w = Vec::with_capacity(self.bytes.len().saturating_add(len).saturating_add(STORED_OVERHEAD));
         header(&mut w, protocol, ports);
         let stored = match &self.block {
             Some(block) => {
                 w.extend_from_slice(block);
                 len
             }
-            None => self.bytes.len() + len,
+            None => self.bytes.len().saturating_add(len),
         };
         let [a, b] = u16::try_from(stored).unwrap_or(u16::MAX).to_le_bytes();
         w.extend_from_slice(&[1, a, b, !a, !b]);
@@ -195,7 +195,7 @@ impl Prefix {
             w.extend_from_slice(part);
             crc.update(part);
         }
-        trailer(&mut w, crc.finalize(), self.bytes.len() + len);
+        trailer(&mut w, crc.finalize(), self.bytes.len().saturating_add(len));
         w
     }
 }

@@ -53,7 +53,7 @@ pub struct I2np {
 impl I2np {
     /// Size on a transport, with the short header.
     pub const fn short_len(&self) -> usize {
-        SHORT_HEADER + self.body.len()
+        SHORT_HEADER.saturating_add(self.body.len())
     }
 
     /// Appends the message with the 9-byte header: type, id, expiration in seconds. The size is the container's.
@@ -200,7 +200,7 @@ const STORED_MAX: usize = 940;
 fn gzip_router_info(bytes: &[u8]) -> Vec<u8> {
     use flate2::{Compress, Compression, FlushCompress};
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0xff];
-    let mut body = Vec::with_capacity(bytes.len() + 64);
+    let mut body = Vec::with_capacity(bytes.len().saturating_add(64));
     let packed = bytes.len() > STORED_MAX
         && matches!(
             Compress::new(Compression::new(6), false).compress_vec(bytes, &mut body, FlushCompress::Finish),
@@ -231,7 +231,7 @@ pub fn gunzip(bytes: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
         return Err(DecodeError::Value("gzip flags"));
     }
     r.bytes(6)?;
-    let mut out = Vec::with_capacity(max.min(4096) + 1);
+    let mut out = Vec::with_capacity(max.min(4096).saturating_add(1));
     let mut inflate = Decompress::new(false);
     loop {
         let (before_in, before_out) = (inflate.total_in(), out.len());
@@ -247,7 +247,7 @@ pub fn gunzip(bytes: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
             {
                 return Err(DecodeError::Short);
             }
-            Ok(_) => out.reserve(out.len().max(1024).min(max + 1)),
+            Ok(_) => out.reserve(out.len().max(1024).min(max.saturating_add(1))),
             Err(_) => return Err(DecodeError::Value("gzip data")),
         }
     }

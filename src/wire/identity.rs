@@ -45,11 +45,11 @@ impl KeysAndCert {
         }
         let inside = signing.len().min(SIGNING_FIELD);
         let (head, excess) = signing.split_at(inside);
-        if let Some(field) = raw.get_mut(KEYS_LEN - inside..) {
+        if let Some(field) = raw.get_mut(KEYS_LEN.saturating_sub(inside)..) {
             field.copy_from_slice(head);
         }
         raw.push(CERT_KEY);
-        raw.extend_from_slice(&u16::try_from(4 + excess.len()).unwrap_or(4).to_be_bytes());
+        raw.extend_from_slice(&u16::try_from(excess.len().saturating_add(4)).unwrap_or(4).to_be_bytes());
         raw.extend_from_slice(&sig_type.code().to_be_bytes());
         raw.extend_from_slice(&crypto_type.to_be_bytes());
         raw.extend_from_slice(excess);
@@ -107,9 +107,10 @@ impl Wire for KeysAndCert {
             _ => return Err(DecodeError::Value("certificate type")),
         };
         let inside = sig_type.public_len().min(SIGNING_FIELD);
-        let mut signing = keys.get(KEYS_LEN - inside..).unwrap_or_default().to_vec();
-        signing.extend_from_slice(cert.bytes(sig_type.public_len() - inside)?);
-        let raw: Arc<[u8]> = start.get(..start.len() - r.remaining()).unwrap_or_default().into();
+        let mut signing = keys.get(KEYS_LEN.saturating_sub(inside)..).unwrap_or_default().to_vec();
+        signing.extend_from_slice(cert.bytes(sig_type.public_len().saturating_sub(inside))?);
+        let raw: Arc<[u8]> =
+            start.get(..start.len().saturating_sub(r.remaining())).unwrap_or_default().into();
         let hash = Sha256::digest(&raw).into();
         Ok(Self { raw, signing: signing.into(), sig_type, crypto_type, hash })
     }

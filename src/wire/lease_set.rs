@@ -298,10 +298,10 @@ impl Wire for LeaseSet2 {
         let options = Mapping::decode(r)?;
         let keys = decode_keys(r)?;
         let leases = decode_leases(r)?;
-        let signature_at = start.len() - r.remaining();
+        let signature_at = start.len().saturating_sub(r.remaining());
         let sig_type = offline.as_ref().map_or(destination.sig_type(), |o| o.sig_type);
         r.bytes(sig_type.signature_len())?;
-        let len = start.len() - r.remaining();
+        let len = start.len().saturating_sub(r.remaining());
         check_size(len)?;
         let raw = start.get(..len).unwrap_or_default().into();
         Ok(Self {
@@ -396,9 +396,9 @@ impl Wire for LeaseSet1 {
                 end_ms: r.u64()?,
             });
         }
-        let signature_at = start.len() - r.remaining();
+        let signature_at = start.len().saturating_sub(r.remaining());
         r.bytes(destination.sig_type().signature_len())?;
-        let raw = start.get(..start.len() - r.remaining()).unwrap_or_default().into();
+        let raw = start.get(..start.len().saturating_sub(r.remaining())).unwrap_or_default().into();
         Ok(Self { destination, leases, raw, signature_at })
     }
     fn encode(&self, w: &mut Vec<u8>) {

@@ -4,7 +4,7 @@
 use super::{DecodeError, Reader, Wire};
 
 /// Most pairs that one mapping may hold; real RouterInfos have fewer than twenty in each.
-const PAIRS_MAX: u32 = 256;
+const PAIRS_MAX: u16 = 256;
 
 /// Pairs of strings, kept in the order in which they came or, when built here, sorted by key.
 ///
@@ -55,7 +55,7 @@ impl Mapping {
 pub(super) fn cut(s: &str) -> String {
     let mut end = s.len().min(255);
     while !s.is_char_boundary(end) {
-        end -= 1;
+        end = end.saturating_sub(1);
     }
     s.get(..end).unwrap_or_default().to_owned()
 }
@@ -70,8 +70,8 @@ impl Wire for Mapping {
         let mut inner = Reader::new(r.bytes(usize::from(len))?);
         let mut pairs = Vec::new();
         while !inner.is_empty() {
-            if pairs.len() >= PAIRS_MAX as usize {
-                return Err(DecodeError::count("mapping pairs", PAIRS_MAX + 1, PAIRS_MAX));
+            if pairs.len() >= usize::from(PAIRS_MAX) {
+                return Err(DecodeError::count("mapping pairs", u32::from(PAIRS_MAX) + 1, PAIRS_MAX.into()));
             }
             let key = text(inner.string()?);
             if inner.u8()? != b'=' {
@@ -90,7 +90,7 @@ impl Wire for Mapping {
         let mut body = Vec::new();
         for (k, v) in &self.pairs {
             let (k, v) = (cut(k), cut(v));
-            let size = body.len() + k.len() + v.len() + 4;
+            let size = [body.len(), k.len(), v.len(), 4].iter().sum::<usize>();
             if size > usize::from(u16::MAX) {
                 break; // cannot be reached with pairs that were parsed or with any that we publish
             }

@@ -5,6 +5,20 @@
 //! before they allocate, and answer a [`DecodeError`] that names the rule that was broken. Signed
 //! structures keep the bytes they came in, so that signatures are verified over what was received.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod b32;
 pub mod b64;
 mod blinded_name;

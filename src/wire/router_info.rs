@@ -199,9 +199,9 @@ impl Wire for RouterInfo {
         let peers = r.u8()?; // unused since long; hashes are skipped
         r.bytes(usize::from(peers) * 32)?;
         let options = Mapping::decode(r)?;
-        let signature_at = start.len() - r.remaining();
+        let signature_at = start.len().saturating_sub(r.remaining());
         r.bytes(identity.sig_type().signature_len())?;
-        let len = start.len() - r.remaining();
+        let len = start.len().saturating_sub(r.remaining());
         if len > ROUTER_INFO_MAX {
             let max = u32::try_from(ROUTER_INFO_MAX).unwrap_or(u32::MAX);
             return Err(DecodeError::count("RouterInfo bytes", u32::try_from(len).unwrap_or(u32::MAX), max));

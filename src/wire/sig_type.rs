@@ -34,6 +34,7 @@ impl SigType {
     }
 
     /// The code on the wire.
+    #[allow(clippy::as_conversions, reason = "the discriminants are the codes")]
     pub const fn code(self) -> u16 {
         self as u16
     }

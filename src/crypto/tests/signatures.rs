@@ -221,3 +221,54 @@ fn only_what_holds_becomes_verified() {
     let forged = Some((owner.public(), transient.sign(&transient.public())));
     assert!(Verified::check(Signed { authorisation: forged, ..offline }).is_err());
 }
+
+/// Ed25519 where implementations differ. The network's other routers verify without cofactor and compare the bytes of R
+/// (Java: the eddsa library; i2pd: OpenSSL), and so must we, or a signature would count here and not there.
+#[test]
+fn ed25519_decides_corner_cases_as_the_network_does() {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::edwards::EdwardsPoint;
+    use curve25519_dalek::scalar::Scalar;
+    use sha2::{Digest as _, Sha512};
+    let holds = |public: &[u8; 32], message: &[u8], signature: &[u8]| {
+        verify(SigType::Ed25519, public, &[message], signature).is_ok()
+    };
+    let challenge = |r: &[u8; 32], public: &[u8; 32], message: &[u8]| {
+        let digest = Sha512::new().chain_update(r).chain_update(public).chain_update(message);
+        Scalar::from_bytes_mod_order_wide(&digest.finalize().into())
+    };
+    let (secret, nonce) = (Scalar::from(77_777u32), Scalar::from(99_999u32));
+    let r = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
+    // A key with a part of small order: what it signs holds where that part vanishes, and nowhere else.
+    let mixed = (EdwardsPoint::mul_base(&secret) + EIGHT_TORSION[1]).compress().to_bytes();
+    let (mut accepted, mut refused) = (0, 0);
+    for message in 0..64u8 {
+        let k = challenge(&r, &mixed, &[message]);
+        let signature = [r, (nonce + k * secret).to_bytes()].concat();
+        let vanishes = k.to_bytes()[0] % 8 == 0;
+        assert_eq!(holds(&mixed, &[message], &signature), vanishes, "no cofactor");
+        if vanishes { accepted += 1 } else { refused += 1 }
+    }
+    assert!(accepted > 0 && refused > 0);
+    // A key of small order alone, and a signature of nothing: R must be exactly what the equation gives.
+    for point in &EIGHT_TORSION[1..] {
+        let public = point.compress().to_bytes();
+        for message in 0..16u8 {
+            let exact = EIGHT_TORSION.iter().map(|r| r.compress().to_bytes()).find(|r| {
+                let k = challenge(r, &public, &[message]);
+                (-(k * point)).compress().to_bytes() == *r
+            });
+            if let Some(r) = exact {
+                assert!(holds(&public, &[message], &[r, [0; 32]].concat()));
+            }
+        }
+    }
+    // The neutral element as R, in its canonical spelling (y = 1) and as p + 1.
+    let mut other = [0xff; 32];
+    (other[0], other[31]) = (0xee, 0x7f);
+    let neutral = EIGHT_TORSION[0].compress().to_bytes();
+    let public = EdwardsPoint::mul_base(&secret).compress().to_bytes();
+    let answer = |r: &[u8; 32]| [*r, (challenge(r, &public, b"m") * secret).to_bytes()].concat();
+    assert!(holds(&public, b"m", &answer(&neutral)));
+    assert!(!holds(&public, b"m", &answer(&other)), "R is compared by its bytes");
+}

@@ -6,6 +6,20 @@
 //! read. Spec: SAMv3, "Encoding" and "Escaping"; differences between servers are settled towards leniency on
 //! blanks and case and strictness on quotes, because a half-understood line must not act.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod gate;
 mod lines;
 mod words;

@@ -4,6 +4,20 @@
 //! One [`Sealer`] and one [`Opener`] per session, each with its own counter and SipHash chain. Both work in the
 //! caller's buffer. Spec: NTCP2, "Data phase", "SipHash obfuscated length".
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 use super::keys::DirectionKeys;
 use crate::crypto::aead::{Cipher, TAG_LEN};
 use crate::crypto::siphash::LengthMask;
@@ -12,15 +26,36 @@ use std::ops::Range;
 /// Bytes of the length field.
 pub(crate) const LENGTH_BYTES: usize = 2;
 /// Largest payload of one frame.
-pub(crate) const PAYLOAD_MAX: usize = u16::MAX as usize - TAG_LEN;
+pub(crate) const PAYLOAD_MAX: usize = 0xffff - TAG_LEN;
 /// Largest frame on the wire.
-pub(crate) const FRAME_MAX: usize = LENGTH_BYTES + u16::MAX as usize;
+pub(crate) const FRAME_MAX: usize = LENGTH_BYTES + 0xffff;
 
 /// Seals the frames of one direction.
 pub(crate) struct Sealer {
     cipher: Cipher,
     mask: LengthMask,
     counter: u64,
+}
+
+/// Most frames under one key, far below what the cipher bears: who comes near it sets up a new session.
+const FRAMES_MAX: u64 = 0xffff_ffff;
+/// From here on the session is closed, with room for what is on its way and for the Termination.
+const FRAMES_SPENT: u64 = FRAMES_MAX - 1024;
+
+#[cfg(test)]
+impl Sealer {
+    /// As if so many frames less than the most had been sent.
+    pub(crate) fn age(&mut self, left: u64) {
+        self.counter = FRAMES_MAX.saturating_sub(left);
+    }
+}
+
+#[cfg(test)]
+impl Opener {
+    /// As if so many frames less than the most had been opened.
+    pub(crate) fn age(&mut self, left: u64) {
+        self.counter = FRAMES_MAX.saturating_sub(left);
+    }
 }
 
 /// Where a frame under construction begins in its buffer.
@@ -32,7 +67,7 @@ pub(crate) struct Open {
 impl Open {
     /// Payload bytes written so far.
     pub(crate) fn payload_len(self, out: &[u8]) -> usize {
-        out.len().saturating_sub(self.start + LENGTH_BYTES)
+        out.len().saturating_sub(self.start.saturating_add(LENGTH_BYTES))
     }
 }
 
@@ -49,11 +84,17 @@ impl Sealer {
         Open { start }
     }
 
-    /// Encrypts what was appended since [`Self::begin`]. A frame without payload or with too much is taken back.
+    /// Whether the key has served its time: the session is to be closed.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.counter >= FRAMES_SPENT
+    }
+
+    /// Encrypts what was appended since [`Self::begin`]. A frame without payload or with too much is taken back, and so
+    /// is every frame beyond [`FRAMES_MAX`]: no counter is used twice.
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>, open: Open) {
         let payload = open.payload_len(out);
-        if payload == 0 || payload > PAYLOAD_MAX {
-            debug_assert_eq!(payload, 0, "frame too long");
+        if payload == 0 || payload > PAYLOAD_MAX || self.counter >= FRAMES_MAX {
+            debug_assert!(payload <= PAYLOAD_MAX, "frame too long");
             out.truncate(open.start);
             return;
         }
@@ -66,7 +107,7 @@ impl Sealer {
         let size = u16::try_from(body.len()).unwrap_or(u16::MAX);
         *length = (size ^ self.mask.next_mask()).to_be_bytes();
         self.cipher.seal_slice(self.counter, &[], body);
-        self.counter += 1;
+        self.counter = self.counter.saturating_add(1);
     }
 }
 
@@ -89,6 +130,11 @@ impl Opener {
         Self { cipher: Cipher::new(&keys.cipher), mask, counter: 0, length: None }
     }
 
+    /// Whether the peer's key has served its time.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.counter >= FRAMES_SPENT
+    }
+
     /// Frames opened so far.
     pub(crate) const fn frames(&self) -> u64 {
         self.counter
@@ -96,7 +142,7 @@ impl Opener {
 
     /// Bytes that must be in the buffer before the next frame can be opened, as far as is known.
     pub(crate) fn needs(&self) -> usize {
-        LENGTH_BYTES + self.length.unwrap_or(0)
+        LENGTH_BYTES.saturating_add(self.length.unwrap_or(0))
     }
 
     /// Opens the frame at the front of `buf` in place. Answers where its payload lies and, at the payload's end plus a
@@ -111,13 +157,13 @@ impl Opener {
                 length
             }
         };
-        if length < TAG_LEN {
+        if length < TAG_LEN || self.counter >= FRAMES_MAX {
             return Err(BadFrame);
         }
         let Some(sealed) = rest.get_mut(..length) else { return Ok(None) };
         let payload = self.cipher.open_slice(self.counter, &[], sealed).map_err(|_| BadFrame)?;
-        self.counter += 1;
+        self.counter = self.counter.saturating_add(1);
         self.length = None;
-        Ok(Some(LENGTH_BYTES..LENGTH_BYTES + payload))
+        Ok(Some(LENGTH_BYTES..LENGTH_BYTES.saturating_add(payload)))
     }
 }

@@ -8,6 +8,20 @@
 //! After a frame that does not authenticate the session only waits: it ends at a random time later with a Termination,
 //! the same for a bad length and a bad tag, so that neither can be told from outside. Spec: NTCP2, "Data phase".
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 use super::DataKeys;
 use super::frame::{FRAME_MAX, LENGTH_BYTES, Opener, PAYLOAD_MAX, Sealer};
 use super::handshake::{seconds, skew_ms};
@@ -84,7 +98,7 @@ pub(crate) struct Session {
 impl Session {
     /// Starts the data phase.
     pub(crate) fn new(now: Now, mut rng: Rng, keys: &DataKeys) -> Self {
-        let idle = IDLE + Duration::from_millis(rng.between(0, IDLE_JITTER_MS));
+        let idle = IDLE.saturating_add(Duration::from_millis(rng.between(0, IDLE_JITTER_MS)));
         Self {
             sealer: Sealer::new(&keys.send),
             opener: Opener::new(&keys.receive),
@@ -106,10 +120,10 @@ impl Session {
             let Some(rest) = buf.get_mut(done..) else { break };
             match self.opener.open(rest) {
                 Ok(Some(payload)) => {
-                    let end = payload.end + TAG_LEN;
+                    let end = payload.end.saturating_add(TAG_LEN);
                     let payload = rest.get(payload).unwrap_or_default();
                     self.handle_blocks(now, payload);
-                    done += end;
+                    done = done.saturating_add(end);
                 }
                 Ok(None) => return done,
                 Err(_) => self.bad_frame(now),
@@ -154,17 +168,17 @@ impl Session {
         if self.state != State::Open {
             return messages.drain(..).len();
         }
-        let mut dropped = 0;
+        let mut dropped = 0usize;
         let mut queue = messages.drain(..).peekable();
         while queue.peek().is_some() {
             let frame = Sealer::begin(out);
             while let Some(message) = queue.peek() {
                 let (have, add) = (frame.payload_len(out), block::i2np_bytes(message));
-                if have > 0 && have + add > FRAME_TARGET {
+                if have > 0 && have.saturating_add(add) > FRAME_TARGET {
                     break;
                 }
                 if add > PAYLOAD_MAX || !put_i2np(out, message) {
-                    dropped += 1;
+                    dropped = dropped.saturating_add(1);
                 }
                 queue.next();
             }
@@ -172,6 +186,9 @@ impl Session {
             self.sealer.finish(out, frame);
         }
         self.active = now.mono;
+        if self.sealer.is_spent() || self.opener.is_spent() {
+            self.close(TerminationReason::Normal, out);
+        }
         dropped
     }
 
@@ -241,7 +258,7 @@ impl Session {
                 Block::RouterInfo { flood, raw } if self.events.len() < EVENTS_MAX => {
                     self.events.push_back(Event::RouterInfo { raw: raw.to_vec(), flood });
                 }
-                Block::RouterInfo { .. } => self.events_dropped += 1,
+                Block::RouterInfo { .. } => self.events_dropped = self.events_dropped.saturating_add(1),
                 Block::DateTime(peer) => {
                     let skew = skew_ms(peer, now.wall_ms);
                     tracing::trace!(skew, "time of the peer");
@@ -265,9 +282,9 @@ fn pad(rng: &mut Rng, out: &mut Vec<u8>, payload: usize) {
     if payload == 0 {
         return;
     }
-    let most = (payload.max(PADDING_BASE) * PADDING_PERCENT / 100).min(PADDING_MAX);
-    let size = rng.index(most + 1);
-    if payload + HEADER_BYTES + size <= PAYLOAD_MAX {
+    let most = (payload.max(PADDING_BASE).saturating_mul(PADDING_PERCENT) / 100).min(PADDING_MAX);
+    let size = rng.index(most.saturating_add(1));
+    if payload.saturating_add(HEADER_BYTES).saturating_add(size) <= PAYLOAD_MAX {
         put_padding(out, u16::try_from(size).unwrap_or(0));
     }
 }

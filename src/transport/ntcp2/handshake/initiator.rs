@@ -76,9 +76,10 @@ impl Initiator {
         peer: PeerKeys,
         net_id: u8,
     ) -> Result<Self, Failure> {
-        let mut part2 = Vec::with_capacity(info.len() + 32);
-        let fits = put_router_info(&mut part2, info, false) && part2.len() + 16 <= PART2_MAX;
-        let part2_len = u16::try_from(part2.len() + 16).ok().filter(|_| fits).ok_or(Failure::Key)?;
+        let mut part2 = Vec::with_capacity(info.len().saturating_add(32));
+        let fits = put_router_info(&mut part2, info, false) && part2.len().saturating_add(16) <= PART2_MAX;
+        let part2_len =
+            u16::try_from(part2.len().saturating_add(16)).ok().filter(|_| fits).ok_or(Failure::Key)?;
         let mut noise = SymmetricState::new(&noise::NTCP2);
         noise.mix_hash(peer.public.as_bytes());
         let public = ephemeral.public();

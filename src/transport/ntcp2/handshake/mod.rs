@@ -10,6 +10,20 @@
 //! [`Action`]s until there is none. An engine buffers one message at most: [`MESSAGE1_BYTES`] and [`PADDING_MAX`], or
 //! [`PART1_BYTES`] and [`PART2_MAX`], plus one read. Spec: NTCP2, "1) SessionRequest" to "KDF (for data phase)".
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod failure;
 mod info;
 mod initiator;

@@ -159,7 +159,7 @@ impl Responder {
             return self.finish(Action::Close(failure));
         }
         let wait = self.rng.between(TARPIT_MS.0, TARPIT_MS.1);
-        let bytes_left = 1 + self.rng.index(TARPIT_BYTES_MAX);
+        let bytes_left = self.rng.index(TARPIT_BYTES_MAX).saturating_add(1);
         self.input = Vec::new();
         self.deadline = now.mono.after(Duration::from_millis(wait));
         self.state = State::Tarpit { failure, bytes_left };
@@ -187,7 +187,7 @@ impl Responder {
             self.state = State::Confirmed(next);
         }
         if let State::Confirmed(state) = &self.state
-            && let Some(message) = take(&mut self.input, PART1_BYTES + state.part2)
+            && let Some(message) = take(&mut self.input, PART1_BYTES.saturating_add(state.part2))
             && let State::Confirmed(state) = std::mem::replace(&mut self.state, State::Done)
         {
             self.on_confirmed(now, state, message)?;

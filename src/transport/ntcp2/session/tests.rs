@@ -283,3 +283,40 @@ fn n7_of_ten_thousand_frames_with_a_changed_bit_all_end_their_session() {
         assert!(matches!(b.poll_event(), Some(Event::Closed(Closed::ByUs(_)))), "byte {at} of frame {n}");
     }
 }
+
+#[test]
+fn a_session_ends_before_its_counters_do() {
+    let (mut a, mut b) = pair();
+    a.sealer.age(1024 + 2);
+    b.opener.age(1024 + 2);
+    let mut wire = Vec::new();
+    for id in [1, 2] {
+        assert!(a.is_open());
+        a.write(now(), &mut vec![message(id, 50)], &mut wire);
+    }
+    assert!(!a.is_open(), "the key is spent");
+    assert_eq!(a.poll_event(), Some(Event::Closed(Closed::ByUs(TerminationReason::Normal))));
+    let events = feed(&mut b, &wire, usize::MAX);
+    assert_eq!(b.take_messages().len(), 2, "what was written arrives");
+    assert_eq!(events, [Event::Closed(Closed::ByPeer(TerminationReason::Normal))]);
+}
+
+#[test]
+fn no_counter_is_used_twice() {
+    let mut frame = |left| {
+        let (mut a, mut b) = pair();
+        (a.sealer.age(left), b.opener.age(left));
+        let mut wire = Vec::new();
+        a.write(now(), &mut vec![message(1, 50)], &mut wire);
+        b.read(now(), &mut wire.clone());
+        (wire.len(), b.take_messages().len())
+    };
+    assert_eq!(frame(2).1, 1, "the last one but one, and the Termination");
+    assert_eq!(frame(0), (0, 0), "nothing leaves under a spent key");
+    let (mut a, mut b) = pair();
+    let mut wire = Vec::new();
+    a.write(now(), &mut vec![message(1, 50)], &mut wire);
+    b.opener.age(0);
+    b.read(now(), &mut wire);
+    assert!(!b.is_open() && b.take_messages().is_empty(), "and nothing is taken");
+}
