@@ -117,11 +117,14 @@ fn elligator_decode(rng: &mut Rng, samples: usize) -> Times {
     measure(samples, rng, make, |wire| _ = black_box(elligator2::decode(wire)))
 }
 
+/// Times of so many runs, of a fixed and of fresh secrets.
+type Operation = fn(&mut Rng, usize) -> Times;
+
 fn main() -> ExitCode {
     // `cargo bench` passes flags of its own.
     let samples = std::env::var("SAMPLES").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let mut rng = Rng::from_os().unwrap();
-    let operations: [(&str, fn(&mut Rng, usize) -> Times); 6] = [
+    let operations: [(&str, Operation); 6] = [
         ("AEAD tag", tag),
         ("comparison of secrets", comparison),
         ("X25519", exchange),

@@ -303,9 +303,10 @@ fn a_session_ends_before_its_counters_do() {
 
 #[test]
 fn no_counter_is_used_twice() {
-    let mut frame = |left| {
+    let frame = |left| {
         let (mut a, mut b) = pair();
-        (a.sealer.age(left), b.opener.age(left));
+        a.sealer.age(left);
+        b.opener.age(left);
         let mut wire = Vec::new();
         a.write(now(), &mut vec![message(1, 50)], &mut wire);
         b.read(now(), &mut wire.clone());
