@@ -19,6 +19,7 @@ impl Scratch {
         let name = format!("samovar-cli-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
+        close(&dir, 0o700);
         Self(dir)
     }
     fn path(&self, name: &str) -> PathBuf {
@@ -27,8 +28,20 @@ impl Scratch {
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
+        close(&path, 0o600);
         path
     }
+}
+
+/// For its owner alone, as keys must be.
+fn close(path: &Path, mode: u32) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
 }
 
 impl Drop for Scratch {
