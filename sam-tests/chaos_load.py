@@ -121,6 +121,43 @@ class Stream:
         self.line.load.record(self, first, told, hung, why)
 
 
+class Porter:
+    """Accepts at one router until the caller of one attempt is there: those of earlier ones may still stand in the queue."""
+
+    def __init__(self, server):
+        self.server, self.word = server, os.urandom(8)
+        self.left, self.doors = threading.Event(), []
+        self._accept()
+        self.task = Task(self._greet)
+
+    def _accept(self):
+        self.doors.append(self.server.accept())
+        # A porter who stayed would take the callers of all later attempts, and send each of them away.
+        if self.left.is_set():
+            self.doors[-1].close()
+            raise SamError("the attempt is over")
+        return self.doors[-1]
+
+    def _greet(self):
+        far = self.doors[-1]
+        while True:
+            far.line()
+            try:
+                if far.receive_exactly(len(self.word)) == self.word:
+                    far.socket.sendall(b"!")
+                    return far
+            except (SamError, OSError):
+                pass
+            far.close()
+            far = self._accept()
+
+    def leave(self):
+        """The attempt has failed."""
+        self.left.set()
+        for sam in list(self.doors):
+            sam.close()
+
+
 class Line:
     """Keeps a stream between two routers, until told to close. One that is not `strict` may end for no reason: i2pd's."""
 
@@ -141,35 +178,18 @@ class Line:
     def _open(self):
         """One attempt: a stream over which a word went forth and a byte came back."""
         client, server = self._session(self.a), self._session(self.b)
-        word, doors, near = os.urandom(8), [], None
+        near, porter = None, Porter(server)
         try:
-            doors.append(server.accept())
-            greeter = Task(self._greet, server, word, doors)
             near = client.connect_once(server.destination)
-            near.socket.sendall(word)
+            near.socket.sendall(porter.word)
             if near.receive_exactly(1) != b"!":
                 raise SamError("the first byte came back wrong")
-            return near, greeter.result(OPEN_S)
+            return near, porter.task.result(OPEN_S)
         except BaseException:
-            for sam in [near, *doors]:
-                if sam:
-                    sam.close()
+            porter.leave()
+            if near:
+                near.close()
             raise
-
-    @staticmethod
-    def _greet(server, word, doors):
-        """Accepts until the caller of this attempt is there: those of earlier ones may still stand in the queue."""
-        while True:
-            far = doors[-1]
-            far.line()
-            try:
-                if far.receive_exactly(len(word)) == word:
-                    far.socket.sendall(b"!")
-                    return far
-            except (SamError, OSError):
-                pass
-            far.close()
-            doors.append(server.accept())
 
     def _run(self):
         while not self.load.closing.is_set():
