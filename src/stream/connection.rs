@@ -117,6 +117,8 @@ pub(crate) struct Connection {
     pub(crate) close_acked: bool,
     pub(crate) flushed_told: bool,
     pub(crate) reset_due: bool,
+    /// The stream is over, but the peer does not know yet that its CLOSE came.
+    pub(crate) last_ack_due: bool,
     pub(crate) last_heard: Mono,
     pub(crate) keepalive_due: bool,
     pub(crate) wants_writable: bool,
@@ -180,6 +182,7 @@ impl Connection {
             close_acked: false,
             flushed_told: false,
             reset_due: false,
+            last_ack_due: false,
             last_heard: now,
             keepalive_due: false,
             wants_writable: false,
@@ -214,7 +217,7 @@ impl Connection {
 
     /// Whether the stream can be forgotten.
     pub(crate) fn is_done(&self) -> bool {
-        self.phase == Phase::Dead && !self.reset_due && (self.closed || !self.accepted)
+        self.phase == Phase::Dead && !self.reset_due && !self.last_ack_due && (self.closed || !self.accepted)
     }
 
     /// Memory held, about.
@@ -330,6 +333,7 @@ impl Connection {
             events.push_back(Event::Flushed(self.stream_id()));
         }
         if self.close_acked && self.recv.is_closed() {
+            self.last_ack_due = self.ack.now || self.ack.at.is_some();
             self.end(CloseReason::Graceful, events);
         } else if self.closed
             && (self.discarded > DISCARD_MAX

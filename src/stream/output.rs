@@ -39,7 +39,7 @@ impl Connection {
             return Some(self.build_reset(author));
         }
         if self.phase == Phase::Dead {
-            return None;
+            return std::mem::take(&mut self.last_ack_due).then(|| self.build_ack());
         }
         // What is missing is told in small packets of its own; data packets have no room to spare.
         if self.ack.now && (self.recv.has_gaps() || self.recv.is_choking()) && self.recv.next() > 0 {

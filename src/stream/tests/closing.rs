@@ -43,6 +43,21 @@ fn both_sides_may_close_at_once() {
     assert!(!w.kinds.contains_key(&(0, "reset")) && !w.kinds.contains_key(&(1, "reset")));
 }
 
+/// Who is done when the peer's CLOSE comes says once more what came: nobody has to repeat anything.
+#[test]
+fn the_last_close_is_acknowledged() {
+    for seed in 0..10 {
+        let mut w = World::new(90 + seed, Path::clean(20 + 40 * seed));
+        w.sides[1].server = |app| app.closes = Closes::AfterPeer;
+        let id = w.connect(App { outgoing: noise(90, 10), closes: Closes::WhenWritten, ..App::default() });
+        assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())));
+        assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+        for side in &w.sides {
+            assert_eq!(side.table.metrics().packets_repeated.get(), 0, "seed {seed}");
+        }
+    }
+}
+
 /// The peer has closed, ours is on its way with holes before it: its ack alone ends nothing.
 #[test]
 fn the_second_close_delivers_everything_as_well() {
