@@ -48,7 +48,7 @@ pub(crate) fn day(seed: u64) -> String {
 }
 
 /// A laptop sleeps for two hours. Its streams may be dead, which both ends then know; a minute after it wakes it can
-/// call and be called.
+/// call and be called. Monotonic clocks stand still meanwhile, or go on, as the seed has it.
 pub(crate) fn suspend(seed: u64) -> String {
     play(seed, Plan::of(8).faults(), async move |stage: Stage| {
         let sessions = stage.sessions([1, 3, 5]).await;
@@ -57,6 +57,7 @@ pub(crate) fn suspend(seed: u64) -> String {
         stage.ledger.call(sleeper, a, long);
         stage.ledger.call(b, sleeper, long);
         stage.seconds(30).await;
+        stage.nodes.iter().for_each(|n| n.change_setup(|setup| setup.counts_sleep = seed % 4 >= 2));
         stage.nodes[1].suspend();
         // Every tenth seed keeps the rest of the network awake; in the others all of it sleeps, as on one machine.
         let awake = seed % 10 == 1;

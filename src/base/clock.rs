@@ -93,6 +93,8 @@ pub struct Clock {
     origin: tokio::time::Instant,
     wall: Wall,
     offset_ms: Arc<AtomicI64>,
+    /// By how much the machine's clocks differed at the origin, see [`standstill_us`].
+    stood_us: i64,
     /// Microseconds for which the machine slept: the monotonic clock does not count them. Only worlds set this.
     asleep_us: Arc<AtomicU64>,
 }
@@ -109,10 +111,12 @@ impl Clock {
     }
 
     fn new(wall: Wall) -> Self {
+        let origin = tokio::time::Instant::now();
         Self {
-            origin: tokio::time::Instant::now(),
+            origin,
             wall,
             offset_ms: Arc::default(),
+            stood_us: standstill_us(origin),
             asleep_us: Arc::default(),
         }
     }
@@ -130,6 +134,18 @@ impl Clock {
         };
         let mono = Mono(passed.0.saturating_sub(self.asleep_us.load(Ordering::Relaxed)));
         Now { mono, wall_ms: base.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)) }
+    }
+
+    /// How long the machine has slept since the origin while the monotonic clock stood still. Zero on systems that do not
+    /// tell, and where the monotonic clock goes on in sleep.
+    pub fn slept(&self) -> Duration {
+        let us = match self.wall {
+            Wall::System => {
+                u64::try_from(standstill_us(self.origin).saturating_sub(self.stood_us)).unwrap_or(0)
+            }
+            Wall::Fixed(_) => self.asleep_us.load(Ordering::Relaxed),
+        };
+        Duration::from_micros(us)
     }
 
     /// Corrects the wall clock by `ms` from now on.
@@ -158,4 +174,31 @@ impl Clock {
             _ => std::future::pending().await,
         }
     }
+}
+
+/// Microseconds by which a clock that counts sleep is ahead of one that does not; only differences mean something.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn standstill_us(_: tokio::time::Instant) -> i64 {
+    use rustix::time::{ClockId, clock_gettime};
+    let us = |id| {
+        let t = clock_gettime(id);
+        t.tv_sec.saturating_mul(1_000_000).saturating_add(t.tv_nsec / 1000)
+    };
+    // In this order: a pause between the two readings must not look like sleep.
+    let counting = us(ClockId::Boottime);
+    counting.saturating_sub(us(ClockId::Monotonic))
+}
+
+/// The same: here the system's "monotonic" clock counts sleep, and that of the standard library does not.
+#[cfg(target_vendor = "apple")]
+fn standstill_us(origin: tokio::time::Instant) -> i64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let counting = t.tv_sec.saturating_mul(1_000_000).saturating_add(t.tv_nsec / 1000);
+    counting.saturating_sub(i64::try_from(origin.elapsed().as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Elsewhere nobody tells, or the monotonic clock counts sleep itself.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn standstill_us(_: tokio::time::Instant) -> i64 {
+    0
 }

@@ -170,12 +170,8 @@ pub(super) async fn start(
     start_disk(&disk_tasks, lock, disk);
     counters.push(("disk", Box::new(move || disk_metrics.snapshot())));
     let (view_tx, view) = watch::channel(PeerView::default());
-    let health = Health::new(
-        clock.now(),
-        face(&config, port).congestion,
-        plane_engine_metrics,
-        transport_metrics.clone(),
-    );
+    let health =
+        Health::new(&clock, face(&config, port).congestion, plane_engine_metrics, transport_metrics.clone());
     #[cfg_attr(not(feature = "sim"), allow(unused_mut, reason = "changed by misdeeds alone"))]
     let mut control = control(&config, port, &clock, keys.clone(), (board, health, &budget), &mut rng);
     #[cfg(feature = "sim")]

@@ -40,8 +40,8 @@ const HELD_MESSAGES_MAX: usize = 32;
 const HELD_FOR: Duration = Duration::from_secs(5);
 /// Longest time that a build request may wait for us (T2).
 const REQUEST_WAIT: Duration = Duration::from_millis(2_500);
-/// After a jump ahead by more than this, peers have given our links up: the machine slept.
-const SLEPT_MS: i64 = 120_000;
+/// After longer sleep, peers have given our links up.
+const LINKS_LIVE: Duration = Duration::from_secs(120);
 /// Inputs taken in one turn.
 const TURN: usize = 64;
 
@@ -60,6 +60,8 @@ crate::metrics! {
         clock_corrected: Counter,
         /// Jumps of the system's wall clock.
         clock_jumps: Counter,
+        /// Times that the machine slept, or that we were stopped.
+        slept: Counter,
         /// Build requests and garlic of strangers dropped because they had waited too long.
         requests_dropped_stale: Counter,
         /// Disk jobs dropped because the disk is too slow.
@@ -308,6 +310,7 @@ impl Control {
                     self.builder.handle(w.clock.now(), &self.view, build::Input::Refused(key));
                 }
             }
+            self.look(&w);
             // Whichever woke us, the others get their turn as well: a flood of one kind starves none.
             let now = w.clock.now();
             fill(&mut replies, &mut w.replies);
@@ -337,14 +340,8 @@ impl Control {
     }
 
     fn handle_timeout(&mut self, w: &Wires) {
+        self.look(w);
         let now = w.clock.now();
-        if self.health.next() <= now.mono {
-            self.builder.handle(now, &self.view, build::Input::Load(self.health.load()));
-            let level = self.builder.transit_level();
-            for finding in self.health.look(now, level, self.transit) {
-                self.act_on(w, finding);
-            }
-        }
         if self.netdb.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.netdb.handle_timeout(now);
         }
@@ -359,6 +356,19 @@ impl Control {
             }
             keep
         });
+    }
+
+    /// Looks after our health, when that is due or the machine has slept: all that follows needs the right time.
+    fn look(&mut self, w: &Wires) {
+        let (now, slept) = (w.clock.now(), w.clock.slept());
+        if self.health.next() > now.mono && !self.health.woke(now, slept) {
+            return;
+        }
+        self.builder.handle(now, &self.view, build::Input::Load(self.health.load()));
+        let level = self.builder.transit_level();
+        for finding in self.health.look(now, slept, level, self.transit) {
+            self.act_on(w, finding);
+        }
     }
 
     /// A request that waited so long is answered too late for its creator.
@@ -413,12 +423,17 @@ impl Control {
             Finding::Jump(ms) => {
                 tracing::warn!(
                     seconds = -ms / 1000,
-                    "the system's clock jumped, or the machine slept: tunnels are renewed; other routers will tell the time"
+                    "the system's clock jumped: tunnels are renewed; other routers will tell the time"
                 );
                 w.clock.adjust(ms);
                 self.metrics.clock_jumps.inc();
                 self.builder.handle(w.clock.now(), &self.view, build::Input::Renew);
-                if ms < -SLEPT_MS {
+            }
+            Finding::Slept(time) => {
+                tracing::info!(seconds = time.as_secs(), "the machine slept: tunnels are renewed");
+                self.metrics.slept.inc();
+                self.builder.handle(w.clock.now(), &self.view, build::Input::Renew);
+                if time > LINKS_LIVE {
                     w.transport.disconnect_all();
                 }
             }
@@ -432,7 +447,7 @@ impl Control {
     }
 
     fn transport_event(&mut self, w: &Wires, event: TransportEvent) {
-        let finding = self.health.event(w.clock.now(), &event);
+        let finding = self.health.event(w.clock.now(), w.clock.slept(), &event);
         if let Some(finding) = finding {
             self.act_on(w, finding);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::crowding::Crowding;
 use super::isolation::Isolation;
 use super::walltime::{Step, WallTime};
-use crate::base::{Mono, Now};
+use crate::base::{Clock, Mono, Now};
 use crate::transport::{DialError, Direction, Failure, TransportEvent, TransportMetrics};
 use crate::tunnel::plane::PlaneMetrics;
 
@@ -25,6 +25,8 @@ pub(super) enum Finding {
     Clock(i64),
     /// The system's clock jumped: move ours by so many milliseconds, renew all tunnels, publish.
     Jump(i64),
+    /// The machine slept for so long: renew all tunnels, publish.
+    Slept(Duration),
     /// Nobody has answered for a minute, or somebody has again.
     CutOff(bool),
 }
@@ -42,14 +44,15 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn new(
-        now: Now,
+        clock: &Clock,
         letter: Option<char>,
         plane: Arc<PlaneMetrics>,
         transport: Arc<TransportMetrics>,
     ) -> Self {
+        let now = clock.now();
         Self {
             crowding: Crowding::new(letter),
-            wall: WallTime::new(now),
+            wall: WallTime::new(now, clock.slept()),
             isolation: Isolation::new(now.mono),
             next: now.mono.after(EVERY),
             plane,
@@ -73,7 +76,7 @@ impl Health {
     }
 
     /// A link came up or failed: if we dialled, the peer told its time.
-    pub(super) fn event(&mut self, now: Now, event: &TransportEvent) -> Option<Finding> {
+    pub(super) fn event(&mut self, now: Now, slept: Duration, event: &TransportEvent) -> Option<Finding> {
         let (peer, skew_ms) = match event {
             TransportEvent::Up { peer, direction: Direction::Outbound, skew_ms, .. } => (*peer, *skew_ms),
             TransportEvent::DialFailed {
@@ -81,21 +84,33 @@ impl Health {
             } => (*peer, *skew),
             _ => return None,
         };
+        // What was measured by a clock that has jumped meanwhile says nothing.
+        let jump = self.clock(now, slept);
+        if jump.is_some() {
+            return jump;
+        }
         self.wall.sample(now, peer, skew_ms);
-        self.clock(now)
+        self.clock(now, slept)
     }
 
-    fn clock(&mut self, now: Now) -> Option<Finding> {
-        Some(match self.wall.look(now)? {
+    /// Whether the machine has slept and nobody has looked since: the look is due.
+    pub(super) fn woke(&self, now: Now, slept: Duration) -> bool {
+        self.wall.woke(now, slept).is_some()
+    }
+
+    fn clock(&mut self, now: Now, slept: Duration) -> Option<Finding> {
+        Some(match self.wall.look(now, slept)? {
+            Step::Slept(time) => Finding::Slept(time),
             Step::Correct(ms) => Finding::Clock(ms),
             Step::Jump(ms) => Finding::Jump(ms),
         })
     }
 
-    /// Looks at everything; `level` says how full we are with transit, `open` whether we take any.
-    pub(super) fn look(&mut self, now: Now, level: u8, open: bool) -> Vec<Finding> {
+    /// Looks at everything; `slept` is what the clock says of sleep, `level` how full we are with transit, `open` whether
+    /// we take any.
+    pub(super) fn look(&mut self, now: Now, slept: Duration, level: u8, open: bool) -> Vec<Finding> {
         self.next = now.mono.after(EVERY);
-        let mut found: Vec<Finding> = self.clock(now).into_iter().collect();
+        let mut found: Vec<Finding> = self.clock(now, slept).into_iter().collect();
         if self.crowding.update(now.mono, level, open) {
             found.push(Finding::Letter(self.crowding.letter()));
         }

@@ -55,6 +55,8 @@ pub struct RouterSetup {
     pub link: Option<LinkProfile>,
     /// How many milliseconds its wall clock is ahead (or behind).
     pub skew_ms: i64,
+    /// Whether its monotonic clock goes on while it sleeps, as on Windows. Default: it stands still, as on Linux.
+    pub counts_sleep: bool,
     /// Further settings: what is above wins. The default is a router without SAM.
     pub config: Option<RouterConfig>,
 }
@@ -355,7 +357,8 @@ impl Node {
         self.with(|m| m.keeper.resume());
     }
 
-    /// Puts the whole machine to sleep: off the network, no task runs, and the monotonic clock stands still.
+    /// Puts the whole machine to sleep: off the network, and no task runs. What its monotonic clock does meanwhile, see
+    /// [`RouterSetup::counts_sleep`].
     pub fn suspend(&self) {
         self.world.note("suspend", self.index as u64, [0; 3]);
         let (now, host) = (self.world.now(), self.host());
@@ -372,7 +375,9 @@ impl Node {
         let (now, host) = (self.world.now(), self.host());
         self.world.set_up(host, true);
         self.with(|m| {
-            if let (Some(since), Some(router)) = (m.asleep.take(), &m.router) {
+            if let (Some(since), Some(router)) = (m.asleep.take(), &m.router)
+                && !m.setup.counts_sleep
+            {
                 router.clock().oversleep(now.saturating_sub(since));
             }
             m.keeper.resume();
