@@ -4,7 +4,7 @@
 use super::api::{Action, Opened, OpenedKind, Received, SealOptions, Sender};
 use super::chain::Chains;
 use super::error::Error;
-use super::handshake::{Reply, new_session_ephemeral, open_new_session};
+use super::handshake::{NEW_SESSION_LEN_MIN, Reply, new_session_ephemeral, open_new_session};
 use super::payload::Parsed;
 use super::peer::{ACKS_MAX, Inbound, Outbound, Peer, PeerId, THEIRS_MAX, Theirs};
 use super::ratchet::{Forward, ReceiveRatchet};
@@ -229,12 +229,16 @@ impl Sessions {
 
     fn open_new_session(&mut self, now: Now, body: &[u8]) -> Result<Opened, Error> {
         let message = body.get(TAG_AT..).unwrap_or_default();
+        if message.len() < NEW_SESSION_LEN_MIN {
+            return Err(Error::Unrecognised);
+        }
+        // Even the ephemeral key costs arithmetic: beyond the budget a message is only looked for among the tags (G3).
+        if !self.may_decrypt(now.mono) {
+            return Err(Error::RateLimited);
+        }
         let ephemeral = new_session_ephemeral(message)?;
         if self.replays.contains(&ephemeral) {
             return Err(Error::Replay);
-        }
-        if !self.may_decrypt(now.mono) {
-            return Err(Error::RateLimited);
         }
         let new = open_new_session(&self.ours, ephemeral, message)?;
         let payload = Bytes::from(new.payload);

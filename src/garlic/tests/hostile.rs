@@ -113,6 +113,54 @@ fn g3_new_sessions_beyond_the_budget_are_not_decrypted() {
     assert_eq!(w.nodes[1].received.len(), 1, "a second later honest ones pass");
 }
 
+/// Something that no destination can open, of a New Session's shape.
+fn bogus(rng: &mut Rng) -> Vec<u8> {
+    let mut message = rng.bytes::<204>().to_vec();
+    message[..4].copy_from_slice(&200u32.to_be_bytes());
+    message[35] &= 0x1f;
+    message
+}
+
+#[test]
+fn g3_beyond_the_budget_not_even_the_ephemeral_key_is_decoded() {
+    let mut w = World::new(54);
+    let mut rng = Rng::from_seed(6);
+    let honest = new_session(&mut w);
+    w.give(1, honest.clone());
+    for _ in 0..199 {
+        w.give(1, bogus(&mut rng));
+    }
+    w.nodes[1].errors.clear();
+    // A repetition is known only by its decoded key; too short a message costs nothing, and takes nothing.
+    w.give(1, honest.clone());
+    w.run(ms(21));
+    w.give(1, honest[..99].to_vec());
+    w.give(1, honest);
+    assert_eq!(w.nodes[1].errors[..1], [Error::RateLimited]);
+    assert_eq!(w.nodes[1].errors[2..], [Error::Replay]);
+}
+
+#[test]
+fn g3_known_tags_pass_whole_through_a_flood_of_twenty_thousand_a_second() {
+    let mut w = World::connected(55);
+    w.nodes[1].sessions.share(Arc::new(SharedRate::new(500, 1_000)));
+    let mut rng = Rng::from_seed(7);
+    let before = w.nodes[1].received.len();
+    for _ in 0..200 {
+        for _ in 0..100 {
+            w.give(1, bogus(&mut rng));
+        }
+        for message in w.seal(0, 1, b"honest") {
+            w.give(1, message);
+        }
+        w.run(ms(5));
+    }
+    let (node, count) = (&w.nodes[1], |e: Error| w.nodes[1].errors.iter().filter(|x| **x == e).count());
+    assert_eq!(node.received.len() - before, 200, "all of the session that stands");
+    assert_eq!(count(Error::BadMac) + count(Error::RateLimited), 20_000);
+    assert!((900..=1_000).contains(&count(Error::BadMac)), "half of the burst, and a second of the rate");
+}
+
 #[test]
 fn g4_sessions_and_tags_stay_within_their_bounds() {
     let limits = Limits { sessions: 20, tags: 600, ..Limits::default() };

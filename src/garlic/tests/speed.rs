@@ -2,9 +2,9 @@
 //! Cost of one message, beside the cost of the AEAD alone. Run with
 //! `cargo test --release --lib garlic::tests::speed -- --ignored --nocapture`.
 
-use super::super::SealOptions;
+use super::super::{Limits, SealOptions};
 use super::world::World;
-use crate::base::Clock;
+use crate::base::{Clock, Rng};
 use crate::crypto::aead::Cipher;
 
 #[test]
@@ -49,4 +49,29 @@ fn cost_of_sealing_and_opening_beside_the_aead() {
         per(opening),
         per(aead)
     );
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_bogus_messages_within_and_beyond_the_budget() {
+    const ROUNDS: usize = 20_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _guard = runtime.enter();
+    let clock = Clock::system();
+    let mut rng = Rng::from_seed(1);
+    let mut bogus = || {
+        let mut message = rng.bytes::<1_804>().to_vec();
+        message[..4].copy_from_slice(&1_800u32.to_be_bytes());
+        message
+    };
+    for (name, rate) in [("within", 1_000_000), ("beyond", 1)] {
+        let limits = Limits { new_sessions_per_s: rate, new_sessions_burst: rate, ..Limits::default() };
+        let mut w = World::with(61, 2, limits);
+        let messages: Vec<Vec<u8>> = (0..ROUNDS).map(|_| bogus()).collect();
+        let start = clock.now().mono;
+        for message in messages {
+            let _ = w.nodes[1].sessions.open(w.now, message);
+        }
+        println!("{name} the budget: {} ns", (clock.now().mono - start).as_nanos() / ROUNDS as u128);
+    }
 }
