@@ -225,8 +225,9 @@ fn capacity_entries() -> Vec<Entry> {
         ),
         entry(
             "transit-tunnels-max",
-            c.transit_tunnels_max,
-            "Most tunnels carried for others at once; about 2 KB of memory each.",
+            c.transit_tunnels(),
+            "Most tunnels carried for others at once, about 2 KB of memory each. By default one for each 2 KB/s that they\n\
+             may use: 10000 without bandwidth-limit, at least 500, and no more than an eighth of memory-max holds.",
         ),
         entry(
             "exploratory-hops",

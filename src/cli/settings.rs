@@ -125,7 +125,9 @@ impl Settings {
         set(&mut config.reseed.threshold, self.reseed_threshold);
         set(&mut config.bandwidth, self.bandwidth);
         set(&mut config.transit, self.transit);
-        set(&mut config.transit_tunnels_max, self.transit_tunnels_max);
+        if self.transit_tunnels_max.is_some() {
+            config.transit_tunnels_max = self.transit_tunnels_max;
+        }
         if self.exploratory_hops.is_some() || self.exploratory_tunnels.is_some() {
             let usual = config.exploratory_pool().inbound;
             let hops = self.exploratory_hops.unwrap_or(usual.length);

@@ -333,7 +333,7 @@ fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
         if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
     builder.select.min_version = config.min_hop_version();
     let (limits, admission) = (&config.limits, &mut builder.admission);
-    admission.transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    admission.transit_max = config.transit_tunnels();
     admission.requests_per_second = limits.build_requests_per_second;
     admission.requests_burst = limits.build_requests_per_second.saturating_mul(5) / 2;
     admission.garlic_per_second = limits.garlic_per_second;
@@ -374,7 +374,7 @@ fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
 }
 
 fn plane_config(config: &RouterConfig) -> PlaneConfig {
-    let transit_max = if config.transit { config.transit_tunnels_max } else { 0 };
+    let transit_max = config.transit_tunnels();
     PlaneConfig { transit_max, transit_rate: config.limits.transit_rate(), ..PlaneConfig::default() }
 }
 

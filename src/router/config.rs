@@ -36,6 +36,14 @@ pub const SUBSCRIPTION_DEFAULT: &str =
 /// Least memory in MiB to run on.
 const MEMORY_LEAST: u32 = 64;
 
+/// Most transit tunnels that can be asked for.
+const TRANSIT_MOST: usize = 100_000;
+/// Bytes a second that a transit tunnel is thought to use, and bytes of memory that it takes.
+const TRANSIT_RATE: usize = 2_000;
+const TRANSIT_BYTES: usize = 2_048;
+/// Fewest and most transit tunnels of a router that was not told how many.
+const TRANSIT_USUAL: (usize, usize) = (500, 10_000);
+
 /// Most subscriptions.
 const SUBSCRIPTIONS_MAX: usize = 16;
 
@@ -122,8 +130,9 @@ pub struct RouterConfig {
     pub bandwidth: char,
     /// Whether we carry tunnels of others. Default true: it is what the network lives on, and cover for our own.
     pub transit: bool,
-    /// Most tunnels that we carry for others at once. Default 2,500, about 2 KB each.
-    pub transit_tunnels_max: usize,
+    /// Most tunnels that we carry for others at once, about 2 KB each; at most 100,000. `None` (default): as many as the
+    /// bandwidth is good for, see [`Self::transit_tunnels`].
+    pub transit_tunnels_max: Option<usize>,
     /// How much others may make us do and hold.
     pub limits: NetworkLimits,
     /// The router's own tunnels. `None` (default): 2 hops and 3 tunnels each way, in test networks 1 hop and 2
@@ -170,7 +179,7 @@ impl Default for RouterConfig {
             reseed: ReseedConfig::default(),
             bandwidth: 'X',
             transit: true,
-            transit_tunnels_max: 2500,
+            transit_tunnels_max: None,
             limits: NetworkLimits::default(),
             exploratory: None,
             min_version: MIN_VERSION,
@@ -309,8 +318,9 @@ impl RouterConfig {
                 format!("{} is not one of L, M, N, O, P, X", self.bandwidth),
             ));
         }
-        if self.transit_tunnels_max > 100_000 {
-            return Err(ConfigError::new("transit-tunnels-max", "at most 100000; 2500 is usual"));
+        if self.transit_tunnels_max.is_some_and(|max| max > TRANSIT_MOST) {
+            let problem = format!("at most {TRANSIT_MOST}; without it the bandwidth decides");
+            return Err(ConfigError::new("transit-tunnels-max", problem));
         }
         let pool = self.exploratory_pool();
         for side in [pool.inbound, pool.outbound] {
@@ -332,6 +342,19 @@ impl RouterConfig {
     pub fn exploratory_pool(&self) -> PoolConfig {
         let usual = if self.test_network { PoolConfig::symmetric(1, 2) } else { PoolConfig::EXPLORATORY };
         self.exploratory.unwrap_or(usual)
+    }
+
+    /// Most tunnels that we carry for others at once (T5): what was set, or one for each 2 KB/s that they may use, at
+    /// least 500 and at most 10,000, and no more than an eighth of the memory holds. None if there is to be no transit.
+    pub fn transit_tunnels(&self) -> usize {
+        if !self.transit {
+            return 0;
+        }
+        self.transit_tunnels_max.unwrap_or_else(|| {
+            let rate = self.limits.transit_rate().map_or(usize::MAX, |rate| rate as usize);
+            let held = (self.memory_max as usize).saturating_mul(1 << 20) / 8 / TRANSIT_BYTES;
+            (rate / TRANSIT_RATE).clamp(TRANSIT_USUAL.0, TRANSIT_USUAL.1).min(held)
+        })
     }
 
     /// Oldest router that may be a hop.

@@ -27,7 +27,9 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
     assert_eq!(explicit.validate(), Ok(()));
     assert_eq!(explicit.sam_udp_addr(), defaults.sam_udp_addr());
     assert_eq!(explicit.exploratory_pool(), defaults.exploratory_pool());
-    assert_eq!(RouterConfig { sam_udp: None, exploratory: None, ..explicit }, defaults);
+    assert_eq!(explicit.transit_tunnels(), defaults.transit_tunnels());
+    let explicit = RouterConfig { sam_udp: None, exploratory: None, transit_tunnels_max: None, ..explicit };
+    assert_eq!(explicit, defaults);
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn every_setting_arrives() {
     assert_eq!((config.host.len(), config.port, config.bind.len(), config.net_id), (2, 3, 1, 77));
     assert!(config.floodfill && config.test_network && !config.reseed.enabled && !config.transit);
     assert_eq!((config.bootstrap.len(), config.reseed.urls.len(), config.reseed.certs.len()), (2, 1, 1));
-    assert_eq!((config.reseed.threshold, config.bandwidth, config.transit_tunnels_max), (9, 'P', 5));
+    assert_eq!((config.reseed.threshold, config.bandwidth, config.transit_tunnels_max), (9, 'P', Some(5)));
     let pool = config.exploratory_pool().inbound;
     assert_eq!((pool.length, pool.quantity, config.threads, config.log.as_str()), (3, 2, 2, "debug"));
     assert_eq!((config.memory_max, config.sam_clients_max, config.sam_sessions_max), (64, 12, 3));

@@ -42,7 +42,7 @@ fn each_bad_value_names_its_key() {
     assert!(
         refused(|c| c.exploratory = Some(PoolConfig::symmetric(2, 0))).starts_with("exploratory-tunnels: 0")
     );
-    assert!(refused(|c| c.transit_tunnels_max = 1_000_000).starts_with("transit-tunnels-max: "));
+    assert!(refused(|c| c.transit_tunnels_max = Some(100_001)).starts_with("transit-tunnels-max: "));
 }
 
 #[test]
@@ -94,4 +94,23 @@ fn sockets_are_shared_out_by_what_the_process_may_open() {
         assert!(files < 128 || links + sam + 32 == files, "{files}");
         assert!(files < 128 || links * 10 <= (files - 64) * 8);
     }
+}
+
+#[test]
+fn t5_the_number_of_transit_tunnels_follows_bandwidth_and_memory() {
+    let count = |change: fn(&mut RouterConfig)| {
+        let mut config = RouterConfig::default();
+        change(&mut config);
+        assert_eq!(config.validate(), Ok(()));
+        config.transit_tunnels()
+    };
+    assert_eq!(count(|_| {}), 10_000);
+    assert_eq!(count(|c| c.limits.bandwidth = 25_000), 10_000, "20 MB/s of transit");
+    assert_eq!(count(|c| c.limits.bandwidth = 24_990), 9_996);
+    assert_eq!(count(|c| c.limits.bandwidth = 1_250), 500);
+    assert_eq!(count(|c| c.limits.bandwidth = 16), 500);
+    assert_eq!(count(|c| c.memory_max = 64), 4_096);
+    assert_eq!(count(|c| c.transit_tunnels_max = Some(100_000)), 100_000);
+    assert_eq!(count(|c| c.transit_tunnels_max = Some(0)), 0);
+    assert_eq!(count(|c| (c.transit, c.transit_tunnels_max) = (false, Some(5))), 0);
 }
