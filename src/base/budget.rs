@@ -31,7 +31,9 @@ pub enum Part {
     Tunnels,
     /// Routers, lease sets, profiles.
     NetDb,
-    /// Garlic sessions, buffers and pipes of streams.
+    /// Garlic sessions, and what waits to be opened.
+    Garlic,
+    /// Buffers and pipes of streams.
     Streams,
     /// Datagrams that wait for the network or for a program.
     Datagrams,
@@ -41,11 +43,12 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::TransportIn,
         Self::TransportOut,
         Self::Tunnels,
         Self::NetDb,
+        Self::Garlic,
         Self::Streams,
         Self::Datagrams,
         Self::Sam,
@@ -58,6 +61,7 @@ impl Part {
             Self::TransportOut => "transport_out",
             Self::Tunnels => "tunnels",
             Self::NetDb => "netdb",
+            Self::Garlic => "garlic",
             Self::Streams => "streams",
             Self::Datagrams => "datagrams",
             Self::Sam => "sam",

@@ -238,10 +238,11 @@ impl Engine {
         }
     }
 
-    /// What streams hold counts against `budget`.
+    /// What streams and garlic sessions hold counts against `budget`.
     #[must_use]
     pub(crate) fn with_budget(mut self, budget: &Budget) -> Self {
         self.streams.set_budget(budget);
+        self.sessions.set_budget(budget);
         self.budget = budget.clone();
         self
     }

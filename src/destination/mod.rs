@@ -13,6 +13,7 @@ mod encrypted;
 pub(crate) mod engine;
 mod error;
 mod handles;
+pub(crate) mod inbox;
 mod keys;
 mod leases;
 mod open;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::{Action, Engine, Wanted};
 use super::handles::Command;
+use super::inbox::Arrivals;
 use super::ports::{OutDatagram, PortsTask};
 use super::{Error, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
 use crate::base::watch;
@@ -18,7 +19,7 @@ use crate::netdb::PeerView;
 use crate::stream::StreamId;
 use crate::tunnel::plane::Input;
 use crate::tunnel::{PoolId, PoolState};
-use crate::wire::{DestHash, Destination, I2np, RouterHash};
+use crate::wire::{DestHash, Destination, RouterHash};
 
 /// Time between looks for callers who have gone.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -35,7 +36,7 @@ pub(crate) struct Wires {
     pub(crate) hints: QueueSender<Hint>,
     /// Our pool, to name it in hints.
     pub(crate) pool_id: PoolId,
-    pub(crate) inbox: QueueReceiver<Vec<I2np>>,
+    pub(crate) inbox: QueueReceiver<Arrivals>,
     pub(crate) commands: QueueReceiver<Command>,
     pub(crate) pool: watch::Receiver<Arc<PoolState>>,
     pub(crate) view: watch::Receiver<PeerView>,
@@ -117,7 +118,7 @@ pub(crate) async fn run(engine: Engine, nickname: String, b32: String, mut rng: 
                 if n == 0 { break }
                 let now = wires.clock.now();
                 task.bind(now, &mut wires.ports);
-                task.engine.messages(now, inbox.drain(..).flatten().collect());
+                task.engine.messages(now, inbox.drain(..).flat_map(Arrivals::into_messages).collect());
             }
             ids = bell.wait() => task.engine.service(wires.clock.now(), &ids),
             datagram = wires.ports.out.recv() => {

@@ -22,6 +22,11 @@ impl ReplayFilter {
         Self { seen: set(rng), order: VecDeque::new(), max }
     }
 
+    /// How many keys are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     pub(super) fn contains(&self, key: &X25519Public) -> bool {
         self.seen.contains(&key.0)
     }

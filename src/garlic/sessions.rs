@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::peer::{Outbound, Peer, PeerId, REPLIES_MAX};
 use super::window::{SetId, TagMap, Window};
-use crate::base::{Map, Mono, Now, Rng, SharedRate, TimerQueue, map};
+use crate::base::{Account, Budget, Map, Mono, Now, Part, Rng, SharedRate, TimerQueue, map};
 use crate::crypto::{Secret32, X25519Public, X25519Secret};
 use crate::wire::DestHash;
 use std::collections::VecDeque;
@@ -74,8 +74,16 @@ pub struct Sessions {
     pub(super) next_sweep: Mono,
     /// For the sake of programs that are slow to take datagrams.
     pub(super) datagram_ack_hold: Duration,
+    /// What all of it holds, of the router's memory.
+    memory: Account,
     last_id: u32,
 }
+
+/// What a remote's lease set takes, about.
+const LEASE_SET_BYTES: usize = 1024;
+/// What a tag takes in its window and in the table of tags, and a key in the memory of keys.
+const TAG_BYTES: usize = 40;
+const KEY_BYTES: usize = 104;
 
 impl Sessions {
     /// Sessions of `local`, whose lease set carries the public half of `static_key`.
@@ -97,6 +105,7 @@ impl Sessions {
             actions: VecDeque::new(),
             next_sweep: Mono::default(),
             datagram_ack_hold: Duration::ZERO,
+            memory: Account::default(),
             last_id: 0,
             rng,
             limits,
@@ -115,6 +124,22 @@ impl Sessions {
     #[cfg(test)]
     pub(super) fn share(&mut self, budget: Arc<SharedRate>) {
         self.router_budget = Some(budget);
+    }
+
+    /// What sessions hold counts against `budget` from now on.
+    pub fn set_budget(&mut self, budget: &Budget) {
+        self.memory = budget.account(Part::Garlic);
+        self.account();
+    }
+
+    /// Tells the budget what is held now: the tables, and payloads that wait for an answer.
+    pub(super) fn account(&mut self) {
+        let peers = self.peers.len().saturating_mul(size_of::<Peer>() + LEASE_SET_BYTES);
+        let sets = self.sets.len().saturating_mul(size_of::<ReceiveSet>());
+        let tags = self.tags.len().saturating_mul(TAG_BYTES);
+        let keys = self.replays.len().saturating_mul(KEY_BYTES);
+        let held: usize = self.peers.values().flat_map(|p| &p.held).map(|h| h.payload.len()).sum();
+        self.memory.set([peers, sets, tags, keys, held].into_iter().fold(0, usize::saturating_add));
     }
 
     /// Whether one more New Session may be decrypted, at a cost of public-key work.

@@ -84,6 +84,7 @@ impl Sessions {
         }
         self.metrics.sessions.set(self.peers.len() as u64);
         self.metrics.tags.set(self.tags.len() as u64);
+        self.account();
     }
 
     fn sweep_peer(&mut self, now: Mono, id: PeerId) {

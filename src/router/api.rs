@@ -22,6 +22,7 @@ use super::storage::StorageError;
 use crate::base::watch;
 use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, SharedRate, Tasks};
 use crate::destination::engine::Engine;
+use crate::destination::inbox::{Inbox, inbox as new_inbox};
 use crate::destination::task::Hint;
 use crate::destination::{
     self, Cause, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, SessionParts,
@@ -34,8 +35,6 @@ use crate::tunnel::task::PlaneHandle;
 use crate::tunnel::{PoolConfig, PoolId};
 use crate::wire::{BlindedName, DestHash, Destination, RouterHash, RouterInfo};
 
-/// Batches of tunnel messages that wait for a slow destination; what comes then is dropped and counted.
-const INBOX: usize = 512;
 /// Calls of handles that wait for a destination's task.
 const COMMANDS: usize = 256;
 /// Seconds for which the date of a destination's last lease set is remembered after its session.
@@ -437,7 +436,7 @@ impl Router {
             encryption.check(&keys)?;
         }
         let (stop, ended) = (self.inner.tasks.token().child_token(), CancellationToken::new());
-        let (inbox_tx, inbox) = Queue::bounded("plane_to_destination", INBOX);
+        let (inbox_tx, inbox) = new_inbox(&self.inner.budget);
         let hash = keys.destination().hash();
         let seed = self.claim(hash, config.tunnels, inbox_tx, &stop, &ended).await?;
         let (commands_tx, commands) = Queue::bounded("session_commands", COMMANDS);
@@ -519,7 +518,7 @@ impl Router {
         &self,
         hash: DestHash,
         config: PoolConfig,
-        inbox: QueueSender<Vec<crate::wire::I2np>>,
+        inbox: Inbox,
         stop: &CancellationToken,
         ended: &CancellationToken,
     ) -> Result<SessionSeed, Error> {

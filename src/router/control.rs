@@ -21,6 +21,7 @@ use super::status::StatusBoard;
 use crate::base::watch;
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::crypto::Verified;
+use crate::destination::inbox::Inbox;
 use crate::destination::task::Hint;
 use crate::netdb::{self, PeerView, Report};
 use crate::transport::{self, TransportEvent, TransportHandle};
@@ -93,7 +94,7 @@ pub(crate) enum Request {
     OpenSession {
         hash: DestHash,
         config: PoolConfig,
-        inbox: QueueSender<Vec<I2np>>,
+        inbox: Inbox,
         stop: CancellationToken,
         ended: CancellationToken,
         reply: oneshot::Sender<Result<SessionSeed, SessionRefused>>,
@@ -525,7 +526,7 @@ impl Control {
         now: Now,
         hash: DestHash,
         config: PoolConfig,
-        inbox: QueueSender<Vec<I2np>>,
+        inbox: Inbox,
         stop: CancellationToken,
         ended: CancellationToken,
     ) -> Result<SessionSeed, SessionRefused> {

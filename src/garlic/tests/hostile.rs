@@ -4,7 +4,7 @@
 use super::super::handshake::{Ephemeral, Static, new_session_ephemeral, open_new_session};
 use super::super::{Error, Limits, OpenedKind, Received, State};
 use super::world::{World, ms, secs};
-use crate::base::{Mono, Rng, SharedRate};
+use crate::base::{Budget, Mono, Part, Rng, SharedRate};
 use crate::crypto::{X25519Secret, tagged};
 use crate::wire::garlic::{Clove, Delivery, put_clove, put_date_time};
 use crate::wire::{DestHash, I2npKind, MessageId, RouterHash, TunnelId};
@@ -187,6 +187,27 @@ fn g4_sessions_and_tags_stay_within_their_bounds() {
     assert_eq!(w.nodes[1].received.iter().filter(|r| *r == b"still there").count(), 60, "the busy one stays");
     let held: usize = sessions.sets.values().map(|s| s.window.tags()).sum();
     assert!(sessions.tags.len() <= held);
+}
+
+#[test]
+fn z3_sessions_count_as_memory_while_they_last() {
+    let budget = Budget::new(1 << 30);
+    let mut w = World::with(48, 2, Limits::default());
+    w.nodes[1].sessions.set_budget(&budget);
+    assert_eq!(budget.used(), 0);
+    for n in 0..40 {
+        let mut other = World::with(2000 + n, 1, Limits::default());
+        let remote = w.remote(1);
+        let sealed = other.nodes[0].sessions.seal(w.now, &remote, &[b"x"], Default::default()).unwrap();
+        w.give(1, sealed.messages[0].clone());
+    }
+    w.run(secs(6));
+    let used = budget.used_by(Part::Garlic);
+    assert!((40_000..400_000).contains(&used), "{used} bytes of forty remotes");
+    w.run(secs(900));
+    assert!(budget.used_by(Part::Garlic) < used / 4, "only the memory of keys is left");
+    w.nodes[1].restart(w.now, true);
+    assert_eq!(budget.used(), 0);
 }
 
 #[test]
