@@ -3,12 +3,8 @@ use super::*;
 use crate::wire::{I2npKind, MessageId};
 
 fn batch(count: usize, len: usize) -> Vec<I2np> {
-    let message = |n| I2np {
-        kind: I2npKind::GARLIC,
-        id: MessageId(n),
-        expiration_ms: 0,
-        body: vec![0; len - MESSAGE],
-    };
+    let message =
+        |n| I2np { kind: I2npKind::GARLIC, id: MessageId(n), expiration_ms: 0, body: vec![0; len - MESSAGE] };
     (0..count as u32).map(message).collect()
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Who may ask for transit tunnels, how often, and when we say no.
 //!
-//! Before any public-key work a request must pass its previous hop's bucket and the router's own; over either it is
-//! dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
+//! A request must pass its previous hop's bucket to be looked at, and the router's own before public-key work is done
+//! for it; over either it is dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
 //! Limits: [`AdmissionLimits`]; at most [`PEERS_MAX`] peers are counted at a time. Design: limits 3.4, T2-T4.
 
+use super::pace::Pace;
 use crate::base::{Ask, Budget, Map, Mono, Rng};
 use crate::wire::RouterHash;
 
@@ -24,7 +25,8 @@ pub struct AdmissionLimits {
     pub requests_per_peer: (usize, usize),
     /// Smallest and largest number of accepted tunnels per neighbour in 220 s (1 % of our transit in between).
     pub accepts_per_peer: (usize, usize),
-    /// Requests that the router looks at per second, over a longer time.
+    /// Requests that are worth public-key work per second, over a longer time; up to five times as many while the processor
+    /// keeps up.
     pub requests_per_second: u32,
     /// Requests that may come at once.
     pub requests_burst: u32,
@@ -172,6 +174,11 @@ impl TokenBucket {
             None => false,
         }
     }
+
+    /// Whether less than half of the burst is left.
+    pub(super) fn is_low(&self, burst: u32) -> bool {
+        self.micro_tokens < u64::from(burst).saturating_mul(500_000)
+    }
 }
 
 /// Which bound a request ran into before it was looked at.
@@ -179,8 +186,6 @@ impl TokenBucket {
 pub(super) enum Throttled {
     /// Too many from this previous hop.
     Peer,
-    /// Too many in all.
-    Router,
     /// The router is short of memory.
     Memory,
 }
@@ -193,7 +198,7 @@ pub(super) struct Admission {
     load_percent: u8,
     requests: Window,
     accepts: Window,
-    router: TokenBucket,
+    router: Pace,
 }
 
 impl Admission {
@@ -204,7 +209,7 @@ impl Admission {
             load_percent: 0,
             requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
             accepts: Window::new(crate::base::map(rng), ACCEPT_WINDOW_US),
-            router: TokenBucket::full(limits.requests_burst),
+            router: Pace::new(limits.requests_per_second, limits.requests_burst),
             limits,
         }
     }
@@ -231,7 +236,7 @@ impl Admission {
         Some(u32::try_from(kbs).unwrap_or(u32::MAX))
     }
 
-    /// To be asked before any work is done for a request; `transit` is the number of tunnels carried now.
+    /// To be asked before a request is looked at; `transit` is the number of tunnels carried now.
     pub(super) fn request(
         &mut self,
         now: Mono,
@@ -248,11 +253,22 @@ impl Admission {
                 return Err(Throttled::Peer);
             }
         }
-        let limits = &self.limits;
-        if !self.router.take(now, limits.requests_per_second, limits.requests_burst) {
-            return Err(Throttled::Router);
-        }
         Ok(())
+    }
+
+    /// To be asked before public-key work is done for a request that is for us and new.
+    pub(super) fn work(&mut self, now: Mono) -> bool {
+        self.router.take(now)
+    }
+
+    /// When [`Self::look`] wants to be called.
+    pub(super) const fn next_look(&self) -> Option<Mono> {
+        self.router.next()
+    }
+
+    /// Adapts the rate of all requests to how busy the processor is.
+    pub(super) fn look(&mut self, now: Mono) {
+        self.router.look(now);
     }
 
     /// Whether to take a tunnel between these neighbours, given how many are carried now.

@@ -169,6 +169,7 @@ impl Builder {
                 Timer::CutOff => self.dirty.extend(self.pools.keys()),
             }
         }
+        self.transit.responder.admission.look(now.mono);
         if self.transit.next_deadline().is_some_and(|at| at <= now.mono) {
             self.transit.retry_held(now.mono, view, &self.metrics, &mut self.actions);
         }

@@ -102,7 +102,6 @@ impl Responder {
     ) -> Result<Answered, Dropped> {
         self.admission.request(now.mono, from, transit).map_err(|over| match over {
             Throttled::Peer => Dropped::PeerRate,
-            Throttled::Router => Dropped::RouterRate,
             Throttled::Memory => Dropped::Memory,
         })?;
         let mut records = BuildRecords::decode(size, body).map_err(|_| Dropped::Malformed)?;
@@ -134,10 +133,15 @@ impl Responder {
         for (slot, bytes) in ours.take(CANDIDATES_MAX) {
             failure = Dropped::Undecryptable;
             let Some(ephemeral) = record::ephemeral(bytes) else { continue };
-            if !self.seen.insert(now, &ephemeral) {
+            if self.seen.contains(&ephemeral) {
                 failure = Dropped::Replay;
                 continue;
             }
+            // What follows costs public-key work, and fills the memory of keys.
+            if !self.admission.work(now) {
+                return Err(Dropped::RouterRate);
+            }
+            self.seen.insert(now, &ephemeral);
             let Some((clear, state)) = record::open_request(&self.keys, bytes) else { continue };
             let request = BuildRequest::decode(records.size(), &clear).map_err(|_| Dropped::Malformed)?;
             return Ok((slot, request, state));

@@ -23,6 +23,7 @@ mod hop;
 mod message;
 mod metrics;
 mod own;
+mod pace;
 mod pool;
 mod probe;
 mod record;

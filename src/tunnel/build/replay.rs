@@ -29,6 +29,11 @@ impl Replay {
         }
     }
 
+    /// Whether `value` is known, as of the last insertion.
+    pub(super) fn contains(&self, value: &[u8; 32]) -> bool {
+        value.first_chunk::<16>().is_some_and(|front| self.old.contains(front) || self.young.contains(front))
+    }
+
     /// Remembers `value`; false if it was known.
     pub(super) fn insert(&mut self, now: Mono, value: &[u8; 32]) -> bool {
         if now >= self.turns_at {

@@ -239,7 +239,8 @@ impl Transit {
 
     /// When the oldest held message gives up.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.held.front().map(|h| h.until)
+        let held = self.held.front().map(|h| h.until);
+        [held, self.responder.admission.next_look()].into_iter().flatten().min()
     }
 
     /// Forgets tunnels that are over.

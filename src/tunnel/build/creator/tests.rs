@@ -465,13 +465,25 @@ fn t2_rates_are_limited_per_peer_and_in_all() {
 
     (limits.requests_burst, limits.requests_per_second) = (5, 10);
     let mut all = responder_of(&limits);
+    let mut n = 0u8;
+    let mut ours = |r: &mut Responder, now| {
+        let mut body = vec![1; 219];
+        body[1..17].copy_from_slice(&hop.keys.hash.0[..16]);
+        n += 1;
+        body[17..49].fill(n);
+        r.answer(now, RecordSize::Short, body, None, 0, |_| false).map(|a| a.accepted)
+    };
     for _ in 0..5 {
-        assert_eq!(ask(&mut all, start(), None), Err(Dropped::NotForUs));
+        assert_eq!(ours(&mut all, start()), Err(Dropped::Undecryptable));
     }
-    assert_eq!(ask(&mut all, start(), None), Err(Dropped::RouterRate));
+    assert_eq!(ours(&mut all, start()), Err(Dropped::RouterRate));
+    assert_eq!(ask(&mut all, start(), None), Err(Dropped::NotForUs), "what is not for us costs nothing");
     let later = start().later(std::time::Duration::from_millis(100));
-    assert_eq!(ask(&mut all, later, None), Err(Dropped::NotForUs));
-    assert_eq!(ask(&mut all, later, None), Err(Dropped::RouterRate));
+    for _ in 0..100 {
+        assert_eq!(ask(&mut all, later, None), Err(Dropped::NotForUs), "and takes nothing");
+    }
+    assert_eq!(ours(&mut all, later), Err(Dropped::Undecryptable));
+    assert_eq!(ours(&mut all, later), Err(Dropped::RouterRate));
 }
 
 #[test]
