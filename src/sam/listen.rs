@@ -201,14 +201,14 @@ fn spare_socket() -> Option<socket2::Socket> {
 }
 
 /// The place of one client among those that are allowed.
-struct Seat {
+pub(super) struct Seat {
     shared: Arc<Shared>,
     address: IpAddr,
     _memory: Charge,
 }
 
 impl Seat {
-    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
+    pub(super) fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Self> {
         let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             if address.is_loopback() { 0 } else { clients.iter().filter(|ip| **ip == address).count() };

@@ -13,7 +13,7 @@ fn temp_dir(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_write_that_dies_at_any_step_leaves_the_old_or_the_new() {
+fn k2_a_write_that_dies_at_any_step_leaves_the_old_or_the_new() {
     let dir = temp_dir("steps");
     let path = dir.join("keys");
     let mut rng = Rng::from_seed(1);
@@ -46,7 +46,7 @@ fn a_write_that_dies_at_any_step_leaves_the_old_or_the_new() {
 }
 
 #[test]
-fn a_write_that_fails_leaves_nothing_beside() {
+fn k2_a_write_that_fails_leaves_nothing_beside() {
     let dir = temp_dir("fails");
     let path = dir.join("taken");
     fs::create_dir(&path).expect("makes");
@@ -69,7 +69,7 @@ fn what_is_too_large_is_not_read() {
 
 #[cfg(unix)]
 #[test]
-fn secrets_are_read_from_private_files_alone() {
+fn k1_secrets_are_read_from_private_files_alone() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let dir = temp_dir("private");
     let path = dir.join("keys");

@@ -82,7 +82,7 @@ fn reserved_addresses_are_known() {
 }
 
 #[test]
-fn sockets_are_shared_out_by_what_the_process_may_open() {
+fn k5_sockets_are_shared_out_by_what_the_process_may_open() {
     let shares = |files| RouterConfig { open_files: files, ..RouterConfig::default() }.socket_shares();
     assert_eq!(shares(None), None);
     assert_eq!(shares(Some(128)), Some((51, 45)));

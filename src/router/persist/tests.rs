@@ -23,7 +23,7 @@ fn start(storage: &Storage) -> (QueueSender<Job>, watch::Receiver<Status>, Tasks
 }
 
 #[test]
-fn the_newest_of_each_file_waits_and_only_so_many() {
+fn k4_the_newest_of_each_file_waits_and_only_so_many() {
     let mut backlog = Backlog::default();
     for n in 0..BACKLOG_MAX {
         let mut hash = [0; 32];
@@ -56,7 +56,7 @@ fn one_refusal_does_not_cost_the_others_their_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_refuses_is_tried_again_and_the_status_says_so() {
+async fn k4_a_disk_that_refuses_is_tried_again_and_the_status_says_so() {
     let dir = temp_dir("again");
     let storage = Storage::open(&dir).expect("opens");
     fs::create_dir_all(dir.join("router.info/x")).expect("in the way");

@@ -8,7 +8,7 @@ fn temp_dir(name: &str) -> PathBuf {
 }
 
 #[test]
-fn files_come_back_and_keys_are_private() {
+fn k1_files_come_back_and_keys_are_private() {
     let dir = temp_dir("private");
     let storage = Storage::open(&dir).expect("opens");
     assert_eq!(storage.read("keys").expect("no file is no error"), None);
@@ -32,7 +32,7 @@ fn info(seed: u64) -> (RouterHash, Vec<u8>) {
 }
 
 #[test]
-fn routers_are_stored_in_the_common_layout_and_what_is_damaged_is_set_aside() {
+fn d9_routers_are_stored_in_the_common_layout_and_what_is_damaged_is_set_aside() {
     let dir = temp_dir("routers");
     let storage = Storage::open(&dir).expect("opens");
     let infos: Vec<_> = (1..=3).map(info).collect();
@@ -83,7 +83,7 @@ fn an_operators_directory_is_read_in_any_nesting() {
 
 #[cfg(unix)]
 #[test]
-fn the_directory_is_closed_to_others() {
+fn k1_the_directory_is_closed_to_others() {
     use std::os::unix::fs::PermissionsExt;
     let dir = temp_dir("modes");
     let set = |mode| fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("sets");

@@ -76,7 +76,7 @@ fn damaged_files_are_named_by_line_and_never_half_believed() {
 
 #[cfg(unix)]
 #[test]
-fn a_file_that_others_may_read_is_not_believed() {
+fn s4_a_file_that_others_may_read_is_not_believed() {
     use std::os::unix::fs::PermissionsExt as _;
     let file = Scratch::new("open");
     Users::default().save(&file.0).unwrap();
@@ -88,7 +88,7 @@ fn a_file_that_others_may_read_is_not_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_guesses_are_free_then_one_a_second_and_addresses_do_not_share() {
+async fn s4_five_guesses_are_free_then_one_a_second_and_addresses_do_not_share() {
     let mut throttle = Throttle::default();
     let (now, address) = (Instant::now(), IpAddr::from([10, 0, 0, 1]));
     let second = Duration::from_secs(1);

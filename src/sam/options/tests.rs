@@ -62,7 +62,7 @@ fn without_options_the_defaults_hold() {
 }
 
 #[test]
-fn tunnel_options_are_clamped_and_rubbish_is_ignored() {
+fn s12_tunnel_options_are_clamped_and_rubbish_is_ignored() {
     let config = config(
         "inbound.length=9 inbound.quantity=0 inbound.lengthVariance=-20 inbound.backupQuantity=99 \
          outbound.length=-1 outbound.quantity=x outbound.lengthVariance=2 outbound.backupQuantity= outbound.nickname=me",

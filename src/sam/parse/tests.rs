@@ -42,7 +42,7 @@ fn a_line_ends_at_lf_and_loses_one_cr() {
 }
 
 #[test]
-fn every_way_to_cut_a_text_in_two_gives_the_same_lines() {
+fn s5_every_way_to_cut_a_text_in_two_gives_the_same_lines() {
     let text = b"HELLO VERSION\r\n\nPING a b\nSTREAM CONNECT ID=\"x\"\nPING tail\r\n";
     let whole = split(&[text], 64);
     for cut in 0..=text.len() {
@@ -52,7 +52,7 @@ fn every_way_to_cut_a_text_in_two_gives_the_same_lines() {
 }
 
 #[test]
-fn the_limit_counts_the_line_without_its_end() {
+fn s5_the_limit_counts_the_line_without_its_end() {
     let fits = b"0123456789\r\n";
     assert_eq!(split(&[fits], 10), (vec![b"0123456789".to_vec()], false));
     assert!(split(&[b"01234567890\n"], 10).1);
@@ -150,7 +150,7 @@ fn rubbish_behind_silent_is_false_and_no_error() {
 }
 
 #[test]
-fn the_number_of_options_is_bounded() {
+fn s12_the_number_of_options_is_bounded() {
     let line = |count: usize| (0..count).fold("A B".to_owned(), |line, n| format!("{line} k{n}=v"));
     assert!(words(&line(PARAMS_MAX)).is_ok());
     assert_eq!(words(&line(PARAMS_MAX + 1)), Err(SyntaxError::Count));
@@ -172,7 +172,7 @@ fn values_never_show_in_debug_output() {
 }
 
 #[test]
-fn lines_in_logs_show_neither_keys_nor_passwords() {
+fn s13_lines_in_logs_show_neither_keys_nor_passwords() {
     let key = "k".repeat(900);
     let shown =
         Line::new(format!("session create DESTINATION={key} PASSWORD=secret ID=a {key} {key}=x").as_bytes())

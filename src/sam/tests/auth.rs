@@ -47,7 +47,7 @@ async fn login(bridge: &Bridge, rest: &str) -> (String, Client) {
 }
 
 #[tokio::test]
-async fn auth_commands_do_what_they_say_and_outlive_a_restart() {
+async fn s4_auth_commands_do_what_they_say_and_outlive_a_restart() {
     let file = Scratch::new("life");
     let bridge = file.bridge().await;
     let mut admin = bridge.client("3.1").await;
@@ -123,7 +123,7 @@ async fn a_password_that_was_right_is_quick_until_the_users_change() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_and_told_so() {
+async fn s4_guessing_is_slowed_down_and_told_so() {
     let file = Scratch::new("guess");
     let mut users = Users::default();
     users.add("joe", "one").unwrap();
@@ -157,7 +157,7 @@ async fn guessing_is_slowed_down_and_told_so() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_costs_what_a_wrong_password_costs() {
+async fn s4_an_unknown_user_costs_what_a_wrong_password_costs() {
     let file = Scratch::new("oracle");
     let mut users = Users::default();
     users.add("joe", "one").unwrap();
@@ -178,7 +178,7 @@ async fn an_unknown_user_costs_what_a_wrong_password_costs() {
 }
 
 #[tokio::test]
-async fn other_machines_need_users_and_passwords_that_stay() {
+async fn s1_other_machines_need_users_and_passwords_that_stay() {
     let file = Scratch::new("remote");
     let start = async |auth: bool| {
         let mut config = SamConfig::at(SocketAddr::from(([0, 0, 0, 0], 0)));

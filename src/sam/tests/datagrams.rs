@@ -71,7 +71,7 @@ async fn the_port_alone_means_the_client_itself() {
 }
 
 #[tokio::test]
-async fn bad_datagrams_are_dropped_without_a_word_and_counted() {
+async fn s3_bad_datagrams_are_dropped_without_a_word_and_counted() {
     let bridge = Bridge::start().await;
     let udp = Udp::open().await;
     let rest = format!("PORT={}", udp.port());
@@ -103,7 +103,7 @@ async fn bad_datagrams_are_dropped_without_a_word_and_counted() {
 }
 
 #[tokio::test]
-async fn a_datagram_from_another_address_is_dropped() {
+async fn s3_a_datagram_from_another_address_is_dropped() {
     let bridge = Bridge::start().await;
     let udp = Udp::open().await;
     let (_owner, mine) = bridge.open("3.3", "RAW", "r", &format!("PORT={}", udp.port())).await;

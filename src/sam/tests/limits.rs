@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 //! Bounds, timeouts and the life cycle of sessions.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::client::{Bridge, until};
 use super::stand_in::{Network, StandIn};
-use crate::base::Tasks;
+use crate::base::{Part, Tasks};
+use crate::sam::listen::Seat;
 use crate::sam::socket::{Origin, Socket};
 use crate::sam::{SamConfig, SamError, SamServer};
 
 #[tokio::test]
-async fn a_bridge_never_opens_to_other_machines_by_accident() {
+async fn s1_a_bridge_never_opens_to_other_machines_by_accident() {
     let config = SamConfig::at(SocketAddr::from(([0, 0, 0, 0], 0)));
     let backend = StandIn::new(&Network::default(), 1);
     let error = SamServer::start(config, backend, &Tasks::new()).await.unwrap_err();
@@ -29,7 +30,7 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn too_many_sockets_are_told_so_and_room_is_made_again() {
+async fn s8_too_many_sockets_are_told_so_and_room_is_made_again() {
     let bridge = Bridge::with(|limits| limits.sockets = 2).await;
     let one = bridge.client("3.1").await;
     let _two = bridge.client("3.1").await;
@@ -42,7 +43,7 @@ async fn too_many_sockets_are_told_so_and_room_is_made_again() {
 }
 
 #[tokio::test]
-async fn too_many_sessions_are_told_so() {
+async fn s9_too_many_sessions_are_told_so() {
     let bridge = Bridge::with(|limits| limits.sessions = 1).await;
     let (_one, _) = bridge.session("one").await;
     let mut two = bridge.client("3.1").await;
@@ -52,7 +53,7 @@ async fn too_many_sessions_are_told_so() {
 }
 
 #[tokio::test]
-async fn silence_before_and_after_hello_ends() {
+async fn s7_silence_before_and_after_hello_ends() {
     let bridge = Bridge::with(|limits| {
         limits.hello_timeout = Duration::from_millis(100);
         limits.command_timeout = Duration::from_millis(100);
@@ -103,7 +104,7 @@ async fn commands_behind_a_create_wait_for_its_answer() {
 }
 
 #[tokio::test]
-async fn every_end_of_the_control_socket_ends_the_session() {
+async fn s14_every_end_of_the_control_socket_ends_the_session() {
     let bridge = Bridge::start().await;
     for end in 0..4 {
         let (mut owner, destination) = bridge.session("a").await;
@@ -140,12 +141,12 @@ async fn the_id_can_be_used_again_right_after_the_close() {
 }
 
 #[tokio::test]
-async fn a_storm_of_closes_leaves_nothing_behind() {
+async fn s14_a_storm_of_closes_leaves_nothing_behind() {
     storm().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_on_many_threads_leaves_nothing_behind() {
+async fn s14_a_storm_on_many_threads_leaves_nothing_behind() {
     storm().await;
 }
 
@@ -179,7 +180,7 @@ async fn storm() {
 }
 
 #[tokio::test]
-async fn sessions_beyond_the_burst_wait_for_their_turn() {
+async fn s9_sessions_beyond_the_burst_wait_for_their_turn() {
     let bridge = Bridge::with(|limits| {
         limits.session_burst = 2;
         limits.session_interval = Duration::from_millis(100);
@@ -195,7 +196,61 @@ async fn sessions_beyond_the_burst_wait_for_their_turn() {
 }
 
 #[tokio::test]
-async fn an_idle_client_costs_little() {
+async fn s11_nothing_is_forwarded_to_other_machines_unless_that_is_allowed() {
+    const REFUSED: &str =
+        "STREAM STATUS RESULT=I2P_ERROR MESSAGE=\"HOST must be loopback or your own address\"";
+    for (allowed, answer) in [(false, REFUSED), (true, "STREAM STATUS RESULT=OK")] {
+        let bridge = Bridge::with(|limits| limits.forward_anywhere = allowed).await;
+        let (_owner, _) = bridge.session("f").await;
+        for (host, answer) in [("10.0.0.1", answer), ("127.0.0.1", "STREAM STATUS RESULT=OK")] {
+            let mut client = bridge.client("3.1").await;
+            let reply = client.ask(&format!("STREAM FORWARD ID=f PORT=9 HOST={host}")).await;
+            assert_eq!(reply, answer, "{host}, {allowed}");
+            drop(client);
+            until(|| bridge.server.metrics().sockets_open.get() == 1).await;
+        }
+        bridge.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn s14_so_many_accepts_wait_and_one_more_is_refused() {
+    let bridge = Bridge::with(|limits| limits.accepts = 3).await;
+    let (_owner, _) = bridge.session("a").await;
+    let mut waiting = Vec::new();
+    for answer in ["OK", "OK", "OK", "I2P_ERROR MESSAGE=\"3 accepts are pending already\""] {
+        let mut client = bridge.client("3.1").await;
+        let reply = client.ask("STREAM ACCEPT ID=a").await;
+        assert_eq!(reply, format!("STREAM STATUS RESULT={answer}"));
+        waiting.push(client);
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn s8_256_clients_of_another_machine_and_1024_in_all_and_not_one_more() {
+    let bridge = Bridge::start().await;
+    let shared = bridge.server.shared();
+    let (other, here) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([127, 0, 0, 1]));
+    let held = shared.budget.used_by(Part::Sam);
+    let mut seats: Vec<Seat> = (0..256).map_while(|_| Seat::take(&shared, other)).collect();
+    assert_eq!(seats.len(), 256);
+    assert!(Seat::take(&shared, other).is_none(), "one past the limit of an address");
+    seats.extend((0..1_024 - 256).map_while(|_| Seat::take(&shared, here)));
+    assert_eq!(seats.len(), 1_024, "this machine has no limit of its own");
+    assert!(Seat::take(&shared, here).is_none(), "one past the limit of all");
+    assert!(Seat::take(&shared, IpAddr::from([10, 0, 0, 2])).is_none());
+    assert!(shared.budget.used_by(Part::Sam) > held, "each counts as memory");
+    seats.truncate(1_023);
+    seats.remove(0);
+    assert!(Seat::take(&shared, other).is_some(), "and room again");
+    drop(seats);
+    assert_eq!((shared.metrics.sockets_open.get(), shared.budget.used_by(Part::Sam)), (0, held));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn s10_an_idle_client_costs_little() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let bridge = Bridge::start().await;

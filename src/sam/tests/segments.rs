@@ -14,7 +14,7 @@ const DIALOGUES: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn byte_by_byte_and_all_at_once_give_the_same_answers() {
+async fn s5_byte_by_byte_and_all_at_once_give_the_same_answers() {
     let bridge = Bridge::start().await;
     for dialogue in DIALOGUES {
         let mut whole = bridge.raw().await;
@@ -49,7 +49,7 @@ async fn replies_end_with_a_bare_lf() {
 }
 
 #[tokio::test]
-async fn browsers_get_no_byte_and_no_command_of_theirs_runs() {
+async fn s2_browsers_get_no_byte_and_no_command_of_theirs_runs() {
     let bridge = Bridge::start().await;
     let body = "HELLO VERSION\nSESSION CREATE STYLE=STREAM ID=evil DESTINATION=TRANSIENT\n";
     for verb in ["GET / HTTP/1.1", "POST / HTTP/1.1", "PUT /x HTTP/1.1", "OPTIONS * HTTP/1.1"] {
@@ -79,7 +79,7 @@ async fn telnet_negotiation_is_swallowed() {
 }
 
 #[tokio::test]
-async fn long_lines_are_refused_in_both_phases() {
+async fn s5_long_lines_are_refused_in_both_phases() {
     let bridge = Bridge::start().await;
     let mut client = bridge.raw().await;
     client.send(format!("HELLO VERSION USER={}", "x".repeat(1100)).as_bytes()).await;

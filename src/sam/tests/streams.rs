@@ -53,7 +53,7 @@ async fn both_ways() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_right_after_writing_loses_nothing() {
+async fn s15_a_client_that_closes_right_after_writing_loses_nothing() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     for _ in 0..5 {
@@ -76,7 +76,7 @@ async fn a_client_that_closes_right_after_writing_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_reset_by_the_client_still_delivers_what_was_read() {
+async fn s15_a_reset_by_the_client_still_delivers_what_was_read() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     let (mut connect, mut accept) = bridge.pair("a", &destination).await;
@@ -88,7 +88,7 @@ async fn a_reset_by_the_client_still_delivers_what_was_read() {
 }
 
 #[tokio::test]
-async fn a_reader_that_stops_stops_its_writer_and_nothing_else() {
+async fn s6_a_reader_that_stops_stops_its_writer_and_nothing_else() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     let (mut connect, accept) = bridge.pair("a", &destination).await;
@@ -184,7 +184,7 @@ async fn peers_that_come_before_an_accept_wait_for_it_with_their_bytes() {
 }
 
 #[tokio::test]
-async fn silent_streams_carry_nothing_but_payload() {
+async fn s15_silent_streams_carry_nothing_but_payload() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     let mut accept = bridge.client("3.3").await;
@@ -224,7 +224,7 @@ async fn a_session_that_ends_during_a_connect_answers_it() {
 }
 
 #[tokio::test]
-async fn after_the_peers_close_a_client_may_go_on_sending() {
+async fn s15_after_the_peers_close_a_client_may_go_on_sending() {
     let bridge = Bridge::start().await;
     let (_owner, destination) = bridge.session("a").await;
     let (mut connect, mut accept) = bridge.pair("a", &destination).await;

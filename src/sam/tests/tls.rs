@@ -201,7 +201,7 @@ async fn files_that_do_not_serve_are_named() {
 }
 
 #[tokio::test]
-async fn tls_beyond_this_machine_needs_users_too() {
+async fn s1_tls_beyond_this_machine_needs_users_too() {
     let identity = Identity::new();
     let mut config = SamConfig::at(SocketAddr::from((LOCAL, 0)));
     let mut tls = identity.address();
