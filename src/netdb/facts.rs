@@ -99,12 +99,47 @@ pub struct Facts {
     pub speaks_v6: bool,
     /// Static key of its NTCP2 addresses, published or not.
     pub ntcp2_key: Option<X25519Public>,
-    /// IPv4 /16 of a published address: two hops of one tunnel must not share it.
-    pub subnet: Option<u16>,
+    /// Where its published addresses are: two hops of one tunnel must not be near each other.
+    pub subnets: Subnets,
     /// Family name, unproven: two hops of one tunnel must not share it.
     pub family: Option<Arc<str>>,
     /// When it was signed, ms since 1970.
     pub published_ms: u64,
+}
+
+/// The pieces of the address space that a router is in: a /16 of IPv4, a /32 of IPv6. Who has one address of such a
+/// piece easily has more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subnets {
+    v4: Option<u16>,
+    v6: Option<u32>,
+}
+
+impl Subnets {
+    /// Of each family the first address counts.
+    fn add(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => {
+                let [a, b, ..] = ip.octets();
+                self.v4.get_or_insert(u16::from_be_bytes([a, b]));
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, ..] = ip.segments();
+                self.v6.get_or_insert(u32::from(a) << 16 | u32::from(b));
+            }
+        }
+    }
+
+    /// Whether both have an address in the same piece.
+    pub fn meet(&self, other: &Self) -> bool {
+        self.v4.is_some() && self.v4 == other.v4 || self.v6.is_some() && self.v6 == other.v6
+    }
+
+    /// The piece to count it under: that of IPv4 if it has such an address.
+    pub fn main(&self) -> Option<IpAddr> {
+        let v6 = || self.v6.map(|net| IpAddr::V6((u128::from(net) << 96).into()));
+        self.v4.map(|net| IpAddr::V4((u32::from(net) << 16).into())).or_else(v6)
+    }
 }
 
 impl Facts {
@@ -126,7 +161,7 @@ impl Facts {
             speaks_v4: false,
             speaks_v6: false,
             ntcp2_key: None,
-            subnet: None,
+            subnets: Subnets::default(),
             family: info.options().get("family").filter(|f| !f.is_empty()).map(Into::into),
             published_ms: info.published_ms(),
         };
@@ -138,11 +173,8 @@ impl Facts {
         let mut addresses: Vec<_> = info.addresses().iter().collect();
         addresses.sort_by_key(|a| a.cost);
         for address in addresses {
-            if let Some(IpAddr::V4(ip)) = address.host()
-                && self.subnet.is_none()
-            {
-                let [a, b, ..] = ip.octets();
-                self.subnet = Some(u16::from_be_bytes([a, b]));
+            if let Some(ip) = address.host() {
+                self.subnets.add(ip);
             }
             if !address.is_ntcp2() {
                 continue;

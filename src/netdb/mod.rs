@@ -23,7 +23,7 @@ mod testing;
 mod view;
 
 pub use engine::{Action, Config, Engine, Input, Source, Stats};
-pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact};
+pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact, Subnets};
 pub use message::{ReplyTunnel, Tunnels};
 pub use metrics::NetDbMetrics;
 pub use profiles::Profiles;

@@ -10,10 +10,11 @@ use super::routing::{RoutingKey, closest};
 use super::standing::Standing;
 use crate::crypto::Verified;
 use crate::wire::{Hash, RouterHash, RouterInfo, RouterVersion};
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Floodfills of one IPv4 /16 among one answer of [`PeerView::closest_floodfills`], on the live network.
+/// Floodfills of one IPv4 /16 (IPv6: /32) among one answer of [`PeerView::closest_floodfills`], on the live network.
 const SUBNET_MAX: usize = 2;
 /// A floodfill that we have known for so long is no longer fresh.
 const SETTLED_MS: u64 = 2 * 3_600_000;
@@ -148,10 +149,10 @@ impl PeerView {
         if !self.0.policy.diverse || asked.len() < SUBNET_MAX {
             return first();
         }
-        let subnets: Vec<u16> = asked.iter().filter_map(|h| self.get(h)?.subnet).collect();
-        let crowded = |subnet: u16| subnets.iter().filter(|s| **s == subnet).count() >= SUBNET_MAX;
+        let subnets: Vec<IpAddr> = asked.iter().filter_map(|h| self.get(h)?.subnets.main()).collect();
+        let crowded = |subnet: IpAddr| subnets.iter().filter(|s| **s == subnet).count() >= SUBNET_MAX;
         let near = self.closest_floodfills(key, wall_ms, skip, NEXT_FROM);
-        let elsewhere = near.into_iter().find(|p| p.subnet.is_none_or(|subnet| !crowded(subnet)));
+        let elsewhere = near.into_iter().find(|p| p.subnets.main().is_none_or(|subnet| !crowded(subnet)));
         elsewhere.or_else(first)
     }
 
@@ -209,7 +210,8 @@ fn diversify(near: Vec<&Arc<PeerEntry>>, n: usize, wall_ms: u64) -> Vec<&Arc<Pee
         if picked.len() == n {
             break;
         }
-        let crowd = picked.iter().filter(|p| p.subnet.is_some() && p.subnet == peer.subnet).count();
+        let place = peer.subnets.main();
+        let crowd = picked.iter().filter(|p| place.is_some() && p.subnets.main() == place).count();
         let doubtful = (strange(peer) && strangers >= strangers_max) || (young(peer) && fresh >= young_max);
         if crowd >= SUBNET_MAX || doubtful {
             continue;

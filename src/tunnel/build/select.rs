@@ -366,9 +366,8 @@ fn can_reach(from: &PeerEntry, to: &PeerEntry) -> bool {
 
 /// Whether two routers may well have the same operator.
 fn related(a: &PeerEntry, b: &PeerEntry) -> bool {
-    let subnet = a.subnet.is_some() && a.subnet == b.subnet;
     let family = a.family.is_some() && a.family == b.family;
-    subnet || family
+    a.subnets.meet(&b.subnets) || family
 }
 
 /// Distance of the hash, mixed with the pool's secret, from that secret.

@@ -322,6 +322,14 @@ fn explicit_routers_must_be_known() {
     assert_eq!(ask.run(&view, &SelectPolicy::default(), &mut rng), Err(NoHops::Unknown(RouterHash([9; 32]))));
 }
 
+/// The /16 or /32 of an address, by its text.
+fn net(ip: std::net::IpAddr) -> String {
+    match ip {
+        std::net::IpAddr::V4(ip) => ip.to_string().split('.').take(2).collect(),
+        std::net::IpAddr::V6(ip) => format!("{:x?}", &ip.segments()[..2]),
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -339,7 +347,11 @@ proptest! {
         let peers = live(&mut rng, count, |n, says| {
             let t = traits[n];
             if t & 1 != 0 {
-                says.host = Some(format!("77.{}.1.1", t & 6)); // crowded subnets
+                // Crowded subnets.
+                says.host = Some(match t & 2 {
+                    0 => format!("77.{}.1.1", t & 4),
+                    _ => format!("2a01:{}::{n}", t & 4),
+                });
             }
             if t & 8 != 0 {
                 says.family = Some(format!("family{}", t & 0x30));
@@ -359,7 +371,9 @@ proptest! {
             prop_assert!(a.hash != me.keys.hash);
             for b in &entries[at + 1..] {
                 prop_assert!(a.hash != b.hash);
-                prop_assert!(a.subnet.is_none() || a.subnet != b.subnet);
+                prop_assert!(!a.subnets.meet(&b.subnets));
+                let place = |e: &PeerEntry| e.ntcp2_v4.or(e.ntcp2_v6).map(|c| net(c.addr.ip()));
+                prop_assert!(place(a).is_none() || place(a) != place(b));
                 prop_assert!(a.family.is_none() || a.family != b.family);
             }
         }
