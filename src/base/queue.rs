@@ -91,6 +91,11 @@ impl<T> QueueSender<T> {
     pub fn refused(&self) -> u64 {
         self.refused.get()
     }
+
+    /// The queue's name and the counter of [`Self::refused`], for those who show it. It keeps no queue open.
+    pub fn losses(&self) -> (&'static str, Arc<Counter>) {
+        (self.name, self.refused.clone())
+    }
 }
 
 /// Receiving end.

@@ -181,6 +181,8 @@ pub(super) async fn start(
     counters.extend(control.counters());
     counters.push(("gate", Box::new(move || gate_metrics.snapshot())));
     counters.push(("transport", Box::new(move || transport_metrics.snapshot())));
+    let losses = [q.requests.0.losses(), q.hints.0.losses(), q.disk.0.losses(), transport.losses()];
+    counters.push(("queues", Box::new(move || losses.iter().map(|(name, n)| (*name, n.get())).collect())));
     let wires = Wires {
         clock: clock.clone(),
         replies: q.replies.1,
@@ -437,8 +439,11 @@ fn start_reseed(router: &Router, reseeder: Reseeder) {
     let (status, requests) = (router.inner.status.clone(), router.inner.requests.clone());
     let known = move || status.borrow().known.0;
     let deliver = move |bundle: Bundle| {
-        // A reseed is rare and the queue empty: a full one means that the router is busy with something worse.
-        let _ = requests.try_push(Request::Bootstrap(bundle.routers));
+        // A reseed is rare and the queue empty: a full one means that the router is busy with something worse, and few
+        // known routers begin another round.
+        if requests.try_push(Request::Bootstrap(bundle.routers)).is_err() {
+            tracing::warn!("the router is too busy to take a reseed bundle in; trying again later");
+        }
     };
     router.inner.tasks.spawn("reseed", reseeder.run(known, deliver));
 }

@@ -11,7 +11,7 @@ use super::throttle::Throttle;
 use super::{Class, ConnId, FromPeer, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
 use crate::base::watch;
 use crate::base::{
-    Clock, Connection, Listener, Map, Net, Now, Queue, QueueReceiver, QueueSender, Rng, Tasks, map,
+    Clock, Connection, Counter, Listener, Map, Net, Now, Queue, QueueReceiver, QueueSender, Rng, Tasks, map,
 };
 use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{I2np, RouterHash, RouterInfo};
@@ -93,6 +93,11 @@ impl TransportHandle {
     /// Ends the link to a router and refuses it for `time`.
     pub fn ban(&self, peer: RouterHash, time: Duration) -> bool {
         self.requests.try_push(Request::Ban(peer, time)).is_ok()
+    }
+
+    /// Name of the queue of these requests and the counter of those that found no room.
+    pub fn losses(&self) -> (&'static str, Arc<Counter>) {
+        self.requests.losses()
     }
 }
 

@@ -24,6 +24,8 @@ async fn z3_a_router_gives_everything_back_in_the_end() {
     let told = routers[0].counters();
     let of = |name: &str| told.iter().find(|c| (c.0, c.1) == ("memory", name)).expect("a counter").2;
     assert_eq!(of("max"), 256 << 20);
+    let lost = told.iter().find(|c| (c.0, c.1) == ("queues", "transport_requests"));
+    assert_eq!(lost.map(|c| c.2), Some(0));
     assert!(of("peak") > 200_000, "{}", of("peak"));
     assert!(of("netdb") > 0 && of("tunnels") > 0);
     for budget in &budgets {

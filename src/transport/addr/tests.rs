@@ -2,7 +2,7 @@
 use super::*;
 
 #[test]
-fn reserved_ranges_are_told_from_public_ones() {
+fn u6_reserved_ranges_are_told_from_public_ones() {
     let reserved = [
         "0.1.2.3",
         "10.0.0.1",
