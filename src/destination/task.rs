@@ -12,7 +12,7 @@ use super::engine::{Action, Engine, Wanted};
 use super::handles::Command;
 use super::inbox::Arrivals;
 use super::ports::{OutDatagram, PortsTask};
-use super::{Error, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
+use super::{Error, ErrorKind, I2pStream, Incoming, LeaseSetOptions, SessionStatus, StreamStatus};
 use crate::base::watch;
 use crate::base::{Clock, Map, Mono, Now, QueueReceiver, QueueSender, Rng, map};
 use crate::netdb::PeerView;
@@ -25,6 +25,8 @@ use crate::wire::{DestHash, Destination, RouterHash};
 const SWEEP: Duration = Duration::from_secs(1);
 /// Batches of tunnel messages taken in one turn.
 const TURN: usize = 16;
+/// Calls of programs that may wait for their answer, all kinds together (Z2).
+const CALLS_MAX: usize = 4096;
 /// Datagrams taken from programs in one turn.
 const TURN_DATAGRAMS: usize = 64;
 
@@ -212,22 +214,29 @@ impl Task {
     fn command(&mut self, now: Now, command: Command) {
         match command {
             Command::Connect { target, options, reply } => {
+                let Some(reply) = self.admit(now, reply) else { return };
                 let token = self.token();
                 self.connects.insert(token, reply);
                 self.engine.connect(now, token, &target, options);
             }
-            Command::Accept { wanted, reply } => self.accepts.push_back((wanted, reply)),
+            Command::Accept { wanted, reply } => {
+                let Some(reply) = self.admit(now, reply) else { return };
+                self.accepts.push_back((wanted, reply));
+            }
             Command::Lookup { hash, reply } => {
+                let Some(reply) = self.admit(now, reply) else { return };
                 let token = self.token();
                 self.lookups.insert(token, reply);
                 self.engine.lookup(now, token, hash);
             }
             Command::LookupBlinded { query: (name, access), reply } => {
+                let Some(reply) = self.admit(now, reply) else { return };
                 let token = self.token();
                 self.lookups.insert(token, reply);
                 self.engine.lookup_blinded(now, token, name, access);
             }
             Command::Options { hash, reply } => {
+                let Some(reply) = self.admit(now, reply) else { return };
                 let token = self.token();
                 self.options.insert(token, (hash, reply));
                 self.engine.lookup_current(now, token, hash);
@@ -242,6 +251,24 @@ impl Task {
                 let _ = reply.send(self.status(now));
             }
         }
+    }
+
+    /// Whether one more call may wait; if not, it is told so.
+    fn admit<T>(&mut self, now: Now, reply: Reply<T>) -> Option<Reply<T>> {
+        if self.waiting() >= CALLS_MAX {
+            self.sweep(now);
+        }
+        if self.waiting() < CALLS_MAX {
+            return Some(reply);
+        }
+        let text = format!("{CALLS_MAX} calls of this session wait already");
+        let _ = reply.send(Err(Error::new(ErrorKind::Limit, text)));
+        None
+    }
+
+    fn waiting(&self) -> usize {
+        let asking = self.connects.len().saturating_add(self.lookups.len());
+        asking.saturating_add(self.options.len()).saturating_add(self.accepts.len())
     }
 
     const fn token(&mut self) -> u64 {

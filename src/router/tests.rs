@@ -148,6 +148,28 @@ async fn a_shutdown_resets_the_streams_of_its_sessions() {
 }
 
 #[tokio::test]
+async fn z2_4096_calls_of_a_session_wait_and_one_more_is_refused() {
+    let routers = network(3).await;
+    let config = SessionConfig::transient().tunnels(1, 1);
+    let session = std::sync::Arc::new(routers[0].session(config).await.expect("opens"));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4_096 {
+        let session = session.clone();
+        calls.spawn(async move { session.accept().await.map(|_| ()) });
+    }
+    while session.status().await.expect("lives").waiting_accepts < 4_096 {
+        tokio::task::yield_now().await;
+    }
+    let error = session.accept().await.expect_err("one past the limit");
+    assert_eq!(error.kind(), crate::destination::ErrorKind::Limit);
+    let error = session.connect(session.destination().clone()).await.expect_err("of any kind");
+    assert_eq!(error.kind(), crate::destination::ErrorKind::Limit);
+    calls.shutdown().await;
+    let (far, near) = tokio::join!(session.accept(), session.connect(session.destination().clone()));
+    assert!(far.is_ok() && near.is_ok(), "who gave up makes room at once");
+}
+
+#[tokio::test]
 async fn a_destination_can_be_opened_again_right_after_its_close_and_not_twice() {
     let routers = network(5).await;
     for router in &routers {
