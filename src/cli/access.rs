@@ -82,6 +82,7 @@ pub(super) fn apply(settings: &mut Settings, access: &mut SamAccess) {
     if let Some(certs) = settings.sam_forward_certs.take() {
         access.forward_certs = certs;
     }
+    access.forward_anywhere = settings.sam_forward_anywhere.take().unwrap_or(access.forward_anywhere);
 }
 
 fn switch<T>(place: &mut Option<T>, value: Option<Switch<T>>) {
@@ -130,6 +131,12 @@ pub(super) fn entries() -> Vec<Entry> {
             "[]",
             "Certificates (PEM files) that servers of STREAM FORWARD SSL=true may show: theirs, or those of authorities.\n\
              Without any, every certificate is taken.",
+        ),
+        entry(
+            "sam-forward-anywhere",
+            false,
+            "Whether clients of SAM may have streams and datagrams delivered to any HOST, and not only to this machine and\n\
+             their own address. Whoever reaches the bridge can then reach what this machine reaches.",
         ),
     ]
 }

@@ -83,6 +83,7 @@ pub(super) struct Settings {
     pub(super) sam_tls_cert: Option<PathBuf>,
     pub(super) sam_tls_key: Option<PathBuf>,
     pub(super) sam_forward_certs: Option<Vec<PathBuf>>,
+    pub(super) sam_forward_anywhere: Option<bool>,
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

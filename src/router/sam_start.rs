@@ -56,6 +56,7 @@ fn sam_config(router: &Router) -> SamConfig {
     sam.limits.linger = config.sam_linger;
     sam.limits.sockets = config.sam_clients_max;
     sam.limits.sessions = config.sam_sessions_max;
+    sam.limits.forward_anywhere = access.forward_anywhere;
     sam.budget = router.inner.budget.clone();
     if let Some((_, sockets)) = config.socket_shares() {
         sam.limits.sockets = sam.limits.sockets.min(sockets);

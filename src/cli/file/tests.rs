@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 43, "{live}");
+    assert_eq!(live.lines().count(), 44, "{live}");
     let mut explicit = configured(&live);
     // In the live network the command itself puts this one there, see `run`.
     assert_eq!(explicit.subscriptions.urls, [SUBSCRIPTION_DEFAULT]);
@@ -66,6 +66,7 @@ fn every_setting_arrives() {
         sam-tls-cert = "/c"
         sam-tls-key = "/k"
         sam-forward-certs = ["/f"]
+        sam-forward-anywhere = true
         "#,
     );
     assert_eq!(config.data_dir, Some("/x".into()));
@@ -75,6 +76,7 @@ fn every_setting_arrives() {
     assert_eq!(access.tls, Some("127.0.0.1:9".parse().unwrap()));
     assert_eq!((access.tls_cert.clone(), access.tls_key.clone()), (Some("/c".into()), Some("/k".into())));
     assert_eq!(access.forward_certs, [std::path::PathBuf::from("/f")]);
+    assert!(access.forward_anywhere);
     assert_eq!(config.sam, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(config.sam_udp, Some("127.0.0.1:2".parse().unwrap()));
     assert_eq!((config.host.len(), config.port, config.bind.len(), config.net_id), (2, 3, 1, 77));

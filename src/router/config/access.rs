@@ -26,6 +26,9 @@ pub struct SamAccess {
     /// Certificates (PEM files) that servers of `STREAM FORWARD SSL=true` may show: theirs, or those of authorities.
     /// Default none: any certificate is taken.
     pub forward_certs: Vec<PathBuf>,
+    /// Lets `STREAM FORWARD` and datagram sessions name any `HOST`. Default false: only this machine and the client's own
+    /// address, so that nobody who reaches the bridge can make it knock at other machines.
+    pub forward_anywhere: bool,
 }
 
 impl SamAccess {
