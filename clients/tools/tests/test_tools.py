@@ -44,8 +44,10 @@ class Running:
 
     def __init__(self, tool: str, *words: object, bridge: str = THERE, stdin: int = subprocess.DEVNULL) -> None:
         self.errors = tempfile.TemporaryFile()
+        # Who runs these tests in the background may have Ctrl-C ignored, and children inherit that.
         self.process = subprocess.Popen(command(tool, *words), env=environment(bridge), stdin=stdin,
-                                        stdout=subprocess.PIPE, stderr=self.errors, bufsize=0)
+                                        stdout=subprocess.PIPE, stderr=self.errors, bufsize=0,
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def line(self) -> str:
         """The next line that it prints."""
