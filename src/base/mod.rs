@@ -14,6 +14,7 @@ pub mod metrics;
 #[cfg(feature = "sim")]
 mod misdeeds;
 mod net;
+mod pace;
 pub mod pipe;
 mod queue;
 mod rate;
@@ -34,6 +35,7 @@ pub use metrics::Counter;
 #[cfg(feature = "sim")]
 pub use misdeeds::{Answers, Builds, Misdeeds, Stores};
 pub use net::{BoxFuture, Connection, Duplex, Listener, Net, TcpNet};
+pub use pace::Pace;
 pub use pipe::Doorbell;
 #[cfg(feature = "sim")]
 pub(crate) use queue::marks;

@@ -270,7 +270,8 @@ fn limit_entries() -> Vec<Entry> {
         entry(
             "build-requests-per-second",
             c.build_requests_per_second,
-            "Tunnel build requests of others that are looked at; bursts of two and a half times as many.",
+            "Tunnel build requests of others that are looked at in a second; bursts of two and a half times as many. While the\n\
+             processor keeps up, up to five times as many.",
         ),
         entry(
             "known-routers-max",
@@ -290,7 +291,8 @@ fn limit_entries() -> Vec<Entry> {
         entry(
             "garlic-per-second",
             c.garlic_per_second,
-            "Sessions that strangers may begin with our destinations in a second; each destination has a tenth of it.",
+            "Sessions that strangers may begin with our destinations in a second; each destination has a tenth of it. While the\n\
+             processor keeps up, up to five times as many.",
         ),
     ]
 }

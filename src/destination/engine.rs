@@ -23,9 +23,9 @@ use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
 use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
-use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, SharedRate, map};
+use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
-use crate::garlic::{self, Sessions};
+use crate::garlic::{self, Sessions, Strangers};
 use crate::netdb::PeerView;
 use crate::stream::{self, StreamId, Table};
 use crate::tunnel::{Delivery, PoolState};
@@ -180,7 +180,7 @@ impl Engine {
     pub(crate) fn new(
         config: &SessionConfig,
         keys: DestinationKeys,
-        strangers: (Arc<SharedRate>, u32),
+        strangers: (Arc<Strangers>, u32),
         mut rng: Rng,
     ) -> Self {
         let hash = keys.destination().hash();

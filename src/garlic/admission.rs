@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What stands before the public-key work of a New Session: a budget and a memory of those seen.
 
-use crate::base::{Mono, Rng, Set, set};
+use crate::base::{Mono, Pace, Rng, Set, set};
 use crate::crypto::X25519Public;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -42,6 +42,44 @@ impl ReplayFilter {
         }
         if self.seen.insert(key.0) {
             self.order.push_back((now, key.0));
+        }
+    }
+}
+
+/// What one destination may decrypt beyond its rate while the processor keeps up, in percent of that rate.
+const EXTRA_MOST: u32 = 4_000;
+/// Unused extras are kept this long.
+const EXTRA_KEPT_US: u64 = 200_000;
+
+/// Tokens beyond the rate: none while the pace is at 100 %.
+#[derive(Debug)]
+pub(super) struct Extra {
+    pub(super) pace: Pace,
+    per_second: u32,
+    micro_tokens: u64,
+    updated: Mono,
+}
+
+impl Extra {
+    /// For a rate of so many a second.
+    pub(super) fn new(per_second: u32) -> Self {
+        Self { pace: Pace::new(EXTRA_MOST), per_second, micro_tokens: 0, updated: Mono::default() }
+    }
+
+    /// Takes one token if there is one; to be asked when the rate is used up.
+    pub(super) fn take(&mut self, now: Mono) -> bool {
+        self.pace.press(now);
+        let rate = u64::from(self.per_second) * u64::from(self.pace.percent().saturating_sub(100)) / 100;
+        let elapsed_us = now.0.saturating_sub(self.updated.0).min(EXTRA_KEPT_US);
+        self.updated = self.updated.max(now);
+        let most = rate.saturating_mul(EXTRA_KEPT_US);
+        self.micro_tokens = self.micro_tokens.saturating_add(rate.saturating_mul(elapsed_us)).min(most);
+        match self.micro_tokens.checked_sub(1_000_000) {
+            Some(left) => {
+                self.micro_tokens = left;
+                true
+            }
+            None => false,
         }
     }
 }

@@ -43,7 +43,7 @@ pub use datagrams::Allowance;
 pub use error::Error;
 pub use limits::Limits;
 pub use metrics::Metrics;
-pub use sessions::Sessions;
+pub use sessions::{Sessions, Strangers};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The engine's state and face. Sealing, opening and upkeep are in their own files.
 
-use super::admission::{Bucket, ReplayFilter};
+use super::admission::{Bucket, Extra, ReplayFilter};
 use super::api::{Action, Mark, Opened, Remote, SealOptions, Sealed, State, Stats};
 use super::error::Error;
 use super::handshake::Static;
@@ -50,6 +50,24 @@ impl std::fmt::Debug for OneTime {
     }
 }
 
+/// What all destinations of a router may spend on New Sessions together.
+#[derive(Debug)]
+pub struct Strangers {
+    set: SharedRate,
+    extra: SharedRate,
+}
+
+impl Strangers {
+    /// So many a second and twice as many at once, and up to five times as many a second while the processor keeps up.
+    pub fn new(per_second: u32) -> Self {
+        let more = per_second.saturating_mul(4);
+        Self {
+            set: SharedRate::new(per_second, per_second.saturating_mul(2)),
+            extra: SharedRate::new(more, (more / 5).max(1)),
+        }
+    }
+}
+
 /// All end-to-end sessions of one local destination.
 #[derive(Debug)]
 pub struct Sessions {
@@ -67,8 +85,10 @@ pub struct Sessions {
     pub(super) one_time: Map<[u8; 8], OneTime>,
     pub(super) replays: ReplayFilter,
     pub(super) budget: Bucket,
+    /// What the processor has time for beyond that.
+    extra: Extra,
     /// The budget of all destinations of the router, if there is one.
-    pub(super) router_budget: Option<Arc<SharedRate>>,
+    pub(super) router_budget: Option<Arc<Strangers>>,
     pub(super) timers: TimerQueue<PeerId>,
     pub(super) actions: VecDeque<Action>,
     pub(super) next_sweep: Mono,
@@ -100,6 +120,7 @@ impl Sessions {
             one_time: map(&mut rng),
             replays: ReplayFilter::new(&mut rng, limits.replay_entries),
             budget: Bucket::new(limits.new_sessions_per_s, limits.new_sessions_burst),
+            extra: Extra::new(limits.new_sessions_per_s),
             router_budget: None,
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
@@ -113,16 +134,16 @@ impl Sessions {
     }
 
     /// Shares the budget of New Sessions with the router's other destinations. What they leave may be used beyond our
-    /// own [`Limits::new_sessions_per_s`].
+    /// own [`Limits::new_sessions_per_s`], and more while the processor keeps up.
     #[must_use]
-    pub fn sharing(mut self, budget: Arc<SharedRate>) -> Self {
+    pub fn sharing(mut self, budget: Arc<Strangers>) -> Self {
         self.router_budget = Some(budget);
         self
     }
 
     /// As [`Self::sharing`], later.
     #[cfg(test)]
-    pub(super) fn share(&mut self, budget: Arc<SharedRate>) {
+    pub(super) fn share(&mut self, budget: Arc<Strangers>) {
         self.router_budget = Some(budget);
     }
 
@@ -147,8 +168,9 @@ impl Sessions {
         let own = self.budget.take(now);
         match &self.router_budget {
             None => own,
-            Some(all) if own => all.take(now),
-            Some(all) => all.take_spare(now),
+            Some(all) if own && all.set.take(now) => true,
+            Some(all) if !own && all.set.take_spare(now) => true,
+            Some(all) => self.extra.take(now) && all.extra.take(now),
         }
     }
 
@@ -291,10 +313,7 @@ impl Sessions {
     pub fn poll_timeout(&self) -> Option<Mono> {
         let idle = self.peers.is_empty() && self.one_time.is_empty();
         let sweep = (!idle).then_some(self.next_sweep);
-        match (self.timers.next(), sweep) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [self.timers.next(), sweep, self.extra.pace.next()].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -302,6 +321,7 @@ impl Sessions {
         while let Some(id) = self.timers.pop_due(now.mono) {
             self.service(now, id);
         }
+        self.extra.pace.look(now.mono);
         if now.mono >= self.next_sweep {
             self.sweep(now);
         }

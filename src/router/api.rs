@@ -20,7 +20,7 @@ use super::spares::Spares;
 use super::status::{Stage, Status};
 use super::storage::StorageError;
 use crate::base::watch;
-use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, SharedRate, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueSender, Rng, Tasks};
 use crate::destination::engine::Engine;
 use crate::destination::inbox::{Inbox, inbox as new_inbox};
 use crate::destination::task::Hint;
@@ -28,6 +28,7 @@ use crate::destination::{
     self, Cause, DestinationKeys, Error, ErrorKind, LeaseSetOptions, Session, SessionConfig, SessionParts,
     Target, WeakSession,
 };
+use crate::garlic::Strangers;
 use crate::names::HostName;
 use crate::netdb::PeerView;
 use crate::tunnel::build::PoolReport;
@@ -274,7 +275,7 @@ pub(super) struct Inner {
     pub(super) own_info: watch::Receiver<Arc<RouterInfo>>,
     pub(super) status: watch::Receiver<Status>,
     /// New garlic sessions of strangers, over all destinations.
-    pub(super) strangers: Arc<SharedRate>,
+    pub(super) strangers: Arc<Strangers>,
     pub(super) rng: std::sync::Mutex<Rng>,
     pub(super) listening: Vec<SocketAddr>,
     /// Open sessions, whoever holds them; cleared of ended ones with each new one.

@@ -20,8 +20,9 @@ use super::reseed::{self, Reseeder};
 use super::status::StatusBoard;
 use super::storage::Storage;
 use crate::base::watch;
-use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, SharedRate, Tasks};
+use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
 use crate::destination::task::Hint;
+use crate::garlic::Strangers;
 use crate::netdb::reseed::Bundle;
 use crate::netdb::{self, PeerView};
 use crate::transport::{self, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
@@ -217,10 +218,7 @@ pub(super) async fn start(
         view,
         own_info,
         status,
-        strangers: {
-            let rate = config.limits.garlic_per_second;
-            Arc::new(SharedRate::new(rate, rate.saturating_mul(2)))
-        },
+        strangers: Arc::new(Strangers::new(config.limits.garlic_per_second)),
         rng: Mutex::new(rng.fork("sessions")),
         listening,
         sessions: Mutex::default(),

@@ -61,7 +61,7 @@ impl Pair {
             config.unpublished = true;
             change(n, &mut config);
             let keys = DestinationKeys::generate(&mut rng).expect("keys");
-            let strangers = (Arc::new(SharedRate::new(500, 1_000)), 50);
+            let strangers = (Arc::new(Strangers::new(500)), 50);
             let mut engine = Engine::new(&config, keys, strangers, rng.fork("engine"));
             engine.set_pool(now, Arc::new(pool(now, n)));
             engine

@@ -2,14 +2,15 @@
 //! Bad bytes, old bytes, too many bytes.
 
 use super::super::handshake::{Ephemeral, Static, new_session_ephemeral, open_new_session};
-use super::super::{Error, Limits, OpenedKind, Received, State};
+use super::super::{Error, Limits, OpenedKind, Received, State, Strangers};
 use super::world::{World, ms, secs};
-use crate::base::{Budget, Mono, Part, Rng, SharedRate};
+use crate::base::{Budget, Mono, Part, Rng};
 use crate::crypto::{X25519Secret, tagged};
 use crate::wire::garlic::{Clove, Delivery, put_clove, put_date_time};
 use crate::wire::{DestHash, I2npKind, MessageId, RouterHash, TunnelId};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn new_session(w: &mut World) -> Vec<u8> {
     w.seal(0, 1, b"hello").remove(0)
@@ -143,7 +144,7 @@ fn g3_beyond_the_budget_not_even_the_ephemeral_key_is_decoded() {
 #[test]
 fn g3_known_tags_pass_whole_through_a_flood_of_twenty_thousand_a_second() {
     let mut w = World::connected(55);
-    w.nodes[1].sessions.share(Arc::new(SharedRate::new(500, 1_000)));
+    w.nodes[1].sessions.share(Arc::new(Strangers::new(500)));
     let mut rng = Rng::from_seed(7);
     let before = w.nodes[1].received.len();
     for _ in 0..200 {
@@ -158,7 +159,58 @@ fn g3_known_tags_pass_whole_through_a_flood_of_twenty_thousand_a_second() {
     let (node, count) = (&w.nodes[1], |e: Error| w.nodes[1].errors.iter().filter(|x| **x == e).count());
     assert_eq!(node.received.len() - before, 200, "all of the session that stands");
     assert_eq!(count(Error::BadMac) + count(Error::RateLimited), 20_000);
-    assert!((900..=1_000).contains(&count(Error::BadMac)), "half of the burst, and a second of the rate");
+    let opened = count(Error::BadMac);
+    assert!(
+        (900..=1_200).contains(&opened),
+        "half of the burst, a second of the rate, and some more: {opened}"
+    );
+}
+
+#[test]
+fn g3_a_flood_within_the_processors_means_is_decrypted_and_newcomers_with_it() {
+    for (in_time, wanted) in [(true, 1_900..=2_000), (false, 490..=510)] {
+        let mut w = World::new(56);
+        w.nodes[1].sessions.share(Arc::new(Strangers::new(500)));
+        let mut rng = Rng::from_seed(8);
+        let start = w.now;
+        let mut last = 0;
+        for ms in 0..8_000u64 {
+            let now = start.later(Duration::from_millis(ms));
+            let sessions = &mut w.nodes[1].sessions;
+            let due =
+                sessions.poll_timeout().map(|at| at + Duration::from_millis(if in_time { 0 } else { 40 }));
+            if due.is_some_and(|due| due <= now.mono) {
+                sessions.handle_timeout(now);
+            }
+            let opened =
+                (0..2).filter(|_| sessions.open(now, bogus(&mut rng)).err() == Some(Error::BadMac)).count();
+            last += if ms >= 7_000 { opened } else { 0 };
+        }
+        assert!(wanted.contains(&last), "{last} of the last 2,000, in time: {in_time}");
+    }
+}
+
+#[test]
+fn g3_all_destinations_together_have_five_times_the_rate_and_no_more() {
+    let all = Arc::new(Strangers::new(500));
+    let mut worlds: Vec<World> = (0..3).map(|n| World::new(57 + n)).collect();
+    let mut rng = Rng::from_seed(9);
+    let start = worlds[0].now;
+    worlds.iter_mut().for_each(|w| w.nodes[1].sessions.share(all.clone()));
+    let mut last = 0;
+    for ms in 0..6_000u64 {
+        let now = start.later(Duration::from_millis(ms));
+        for w in &mut worlds {
+            let sessions = &mut w.nodes[1].sessions;
+            if sessions.poll_timeout().is_some_and(|due| due <= now.mono) {
+                sessions.handle_timeout(now);
+            }
+            let mut open = || sessions.open(now, bogus(&mut rng)).err() == Some(Error::BadMac);
+            let opened = (0..3).filter(|_| open()).count();
+            last += if ms >= 5_000 { opened } else { 0 };
+        }
+    }
+    assert!((2_400..=2_510).contains(&last), "{last} of the last 9,000");
 }
 
 #[test]
@@ -450,7 +502,7 @@ proptest! {
 
 #[test]
 fn g3_all_destinations_share_a_budget_and_each_has_its_part() {
-    let all = Arc::new(SharedRate::new(500, 1_000));
+    let all = Arc::new(Strangers::new(500));
     let mut rng = Rng::from_seed(51);
     let mut bogus = |w: &mut World, count: usize| {
         let before = w.nodes[1].errors.iter().filter(|e| **e == Error::BadMac).count();

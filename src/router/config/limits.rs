@@ -17,7 +17,8 @@ pub struct NetworkLimits {
     pub handshakes: usize,
     /// New connections of others a second, with bursts of twice as many. Default 500.
     pub handshakes_per_second: u32,
-    /// Tunnel build requests of others a second, with bursts of two and a half times as many. Default 200.
+    /// Tunnel build requests of others a second, with bursts of two and a half times as many; up to five times as many
+    /// while the processor keeps up. Default 200.
     pub build_requests_per_second: u32,
     /// Other routers that are remembered. 0 (default): 6,000, as floodfill 30,000.
     pub known_routers: usize,
@@ -26,7 +27,7 @@ pub struct NetworkLimits {
     /// Lookups and half as many stores of others a second, with bursts of four times as many. Default 1,000.
     pub lookups_per_second: u32,
     /// New garlic sessions that strangers may begin in a second, over all destinations; each destination has a tenth of
-    /// it. Default 500.
+    /// it. Up to five times as many while the processor keeps up. Default 500.
     pub garlic_per_second: u32,
 }
 

@@ -5,12 +5,13 @@
 //! for it; over either it is dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
 //! Limits: [`AdmissionLimits`]; at most [`PEERS_MAX`] peers are counted at a time. Design: limits 3.4, T2-T4.
 
-use super::pace::Pace;
-use crate::base::{Ask, Budget, Map, Mono, Rng};
+use crate::base::{Ask, Budget, Map, Mono, Pace, Rng};
 use crate::wire::RouterHash;
 
 /// Peers counted within one window; the first request of any further peer is refused until the window turns.
 const PEERS_MAX: usize = 8192;
+/// The rate of all requests while the processor keeps up, in percent of what was set.
+const PACE_MOST: u32 = 500;
 /// Window in which requests of one peer are counted.
 const REQUEST_WINDOW_US: u64 = 110_000_000;
 /// Window in which accepted tunnels per neighbour are counted.
@@ -198,7 +199,8 @@ pub(super) struct Admission {
     load_percent: u8,
     requests: Window,
     accepts: Window,
-    router: Pace,
+    router: TokenBucket,
+    pace: Pace,
 }
 
 impl Admission {
@@ -209,7 +211,8 @@ impl Admission {
             load_percent: 0,
             requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
             accepts: Window::new(crate::base::map(rng), ACCEPT_WINDOW_US),
-            router: Pace::new(limits.requests_per_second, limits.requests_burst),
+            router: TokenBucket::full(limits.requests_burst),
+            pace: Pace::new(PACE_MOST),
             limits,
         }
     }
@@ -258,17 +261,23 @@ impl Admission {
 
     /// To be asked before public-key work is done for a request that is for us and new.
     pub(super) fn work(&mut self, now: Mono) -> bool {
-        self.router.take(now)
+        let AdmissionLimits { requests_per_second: rate, requests_burst: burst, .. } = self.limits;
+        let rate = u64::from(rate) * u64::from(self.pace.percent()) / 100;
+        let taken = self.router.take(now, u32::try_from(rate).unwrap_or(u32::MAX), burst);
+        if self.router.is_low(burst) {
+            self.pace.press(now);
+        }
+        taken
     }
 
     /// When [`Self::look`] wants to be called.
     pub(super) const fn next_look(&self) -> Option<Mono> {
-        self.router.next()
+        self.pace.next()
     }
 
     /// Adapts the rate of all requests to how busy the processor is.
     pub(super) fn look(&mut self, now: Mono) {
-        self.router.look(now);
+        self.pace.look(now);
     }
 
     /// Whether to take a tunnel between these neighbours, given how many are carried now.

@@ -23,7 +23,6 @@ mod hop;
 mod message;
 mod metrics;
 mod own;
-mod pace;
 mod pool;
 mod probe;
 mod record;
