@@ -369,9 +369,12 @@ impl Connection {
             && (self.closed || self.recv.is_closed() || self.linger_ends().is_some_and(|at| at <= now))
     }
 
+    /// When an idle peer is asked whether it is there. That one of us has ended its direction makes no difference to the
+    /// other, who may wait for the rest: the question is the CLOSE again then, since no number may follow it.
     fn keepalive_at(&self) -> Option<Mono> {
+        let half_closed = self.close_acked && !self.closed && !self.recv.is_closed();
         let idle = self.phase == Phase::Open
-            && !self.close_sent
+            && (!self.close_sent || half_closed)
             && !self.keepalive.is_zero()
             && self.send.all_acked();
         // Spread, so that the streams of one program do not ask in the same moment.
@@ -467,7 +470,7 @@ impl Connection {
         let peer_closed = self.recv.is_closed();
         let enough = match peer_closed {
             true => RESENDS_AFTER_CLOSE,
-            false if self.send.only_a_question_left() => RESENDS_OF_QUESTION,
+            false if self.close_acked || self.send.only_a_question_left() => RESENDS_OF_QUESTION,
             false => self.resends_max,
         };
         let limit = enough.min(self.resends_max);

@@ -84,11 +84,11 @@ impl Connection {
         }
         self.credit = self.credit.saturating_sub(1);
         let payload = if max == 0 { Bytes::new() } else { self.send.cut(now, max) };
-        if kind == SentKind::Close {
-            self.close_sent = true;
-        }
         self.keepalive_due = false;
         self.stats.packets_sent += 1;
+        if kind == SentKind::Close && std::mem::replace(&mut self.close_sent, true) {
+            return Some(self.send.push_again(kind));
+        }
         Some(self.send.push(kind, payload))
     }
 
@@ -128,7 +128,7 @@ impl Connection {
             return Some((SentKind::Close, 0));
         }
         if self.keepalive_due && self.send.all_acked() {
-            return Some((SentKind::Data, 0));
+            return Some((if self.close_sent { SentKind::Close } else { SentKind::Data }, 0));
         }
         self.control.on_idle(self.send.in_flight());
         None

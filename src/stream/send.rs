@@ -262,6 +262,12 @@ impl SendBuffer {
         sequence
     }
 
+    /// The last packet once more, which was acknowledged and had no payload.
+    pub(crate) fn push_again(&mut self, kind: SentKind) -> u32 {
+        self.next = self.next.saturating_sub(1);
+        self.push(kind, Bytes::new())
+    }
+
     fn slot(&self, sequence: u32) -> Option<usize> {
         let base = self.sent.front()?.sequence;
         Some(sequence.checked_sub(base)? as usize)

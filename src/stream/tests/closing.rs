@@ -109,6 +109,36 @@ fn a_peer_that_waits_for_the_end_gets_it_after_the_linger() {
     assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
 }
 
+/// Who has said everything and waits for the rest asks as well whether the other is still there.
+#[test]
+fn a_half_closed_stream_notices_that_its_peer_is_gone() {
+    for ends in [false, true] {
+        let (mut w, id, other) = open(7, Path::clean(100));
+        w.app(0, id).outgoing = b"all there is".to_vec();
+        w.app(0, id).closes = Closes::HalfThenFull;
+        assert!(w.run(LONG, |w| w.sides[1].apps[&other].remote_closed));
+        let before = w.sent;
+        w.run_for(LONG);
+        let asked = w.sent[0] + w.sent[1] - before[0] - before[1];
+        assert!((40..420).contains(&asked), "{asked} packets in an hour");
+        assert!(!w.kinds.contains_key(&(1, "reset")));
+        assert_eq!((w.app(0, id).closed, w.app(1, other).closed), (None, None));
+        if ends {
+            w.app(1, other).outgoing = noise(7, 100_000);
+            w.app(1, other).closes = Closes::AfterPeer;
+            assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())));
+            assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+            assert_eq!(w.app(0, id).received, noise(7, 100_000));
+        } else {
+            w.cut = true;
+            let closes = w.kinds[&(0, "close")];
+            assert!(w.run(Duration::from_secs(150), |w| w.sides[0].apps[&id].closed.is_some()));
+            assert_eq!(w.app(0, id).closed, Some(CloseReason::PeerSilent));
+            assert!(w.kinds[&(0, "close")] > closes);
+        }
+    }
+}
+
 #[test]
 fn a_reset_ends_both_sides_after_what_came_before() {
     for proven in [true, false] {
