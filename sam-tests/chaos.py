@@ -29,11 +29,11 @@ import chaos_net
 import testnet
 from chaos_load import Datagrams, Line, Load
 from chaos_net import Ailing, Loss, address, fill, flip
+from chaos_soak import Watch
 from samclient import Sam, SamError, Session, Task, pair, transfer
 from testnet import Late, Net, Unavailable, until
 
 RESTART_S = 3
-WARM_S = 720
 EXIT_S = 10
 
 
@@ -694,10 +694,8 @@ def mend(w):
 
 def soak(w, seconds):
     """Kills, stops and joins at random; memory and files of the survivors must not grow (K11)."""
-    begun, samples, events = time.monotonic(), [], {"kill": 0, "term": 0, "stop": 0}
-    # What is remembered of the dead (garlic sessions, peers, tunnels) goes after 8 to 11 minutes: until then it fills up.
-    warm, said = min(WARM_S, seconds / 2), begun
-    limit = w.a.slope if w.a.slope is not None else 3 if seconds >= 2 * WARM_S else 30
+    begun, events, watch = time.monotonic(), {"kill": 0, "term": 0, "stop": 0}, Watch(w.keepers)
+    said = begun
     while time.monotonic() - begun < seconds:
         victim = w.rng.choice(w.victims)
         kind = w.rng.choice(sorted(events))
@@ -711,26 +709,16 @@ def soak(w, seconds):
             w.restart(victim)
         end = time.monotonic() + w.rng.uniform(1, 2 * w.a.pause)
         while time.monotonic() < end:
-            samples.append((time.monotonic() - begun, [r.rss_mib() for r in w.keepers], [r.open_files() for r in w.keepers]))
-            time.sleep(1)
+            watch.sample()
+            time.sleep(0.5)
         w.judge(begun)
         if time.monotonic() - said > 30:
             said = time.monotonic()
-            at, rss, files = samples[-1]
-            print(f"     {at:4.0f} s: {events}, MiB resident {' '.join(f'{m:.1f}' for m in rss)}, files {files}, "
-                  f"{w.load.received() / 1048576:.0f} MiB checked", flush=True)
+            print(f"     {said - begun:4.0f} s: {events}, {watch.now()}, {w.load.received() / 1048576:.0f} MiB checked", flush=True)
     w.settle()
-    out = []
-    for k, router in enumerate(w.keepers):
-        late = [(t, rss[k], files[k]) for t, rss, files in samples if t > warm]
-        base = statistics.median(m for _, m, _ in late)
-        slope = statistics.linear_regression([t for t, _, _ in late], [m for _, m, _ in late]).slope * 600 / base
-        half = len(late) // 2
-        drift = statistics.median(f for _, _, f in late[half:]) - statistics.median(f for _, _, f in late[:half])
-        out.append(f"{router.name} {base:.1f} MiB, {slope * 100:+.2f} % in 10 min, files {drift:+.0f}")
-        must(slope < limit / 100, f"memory of {router.name} grows by {slope * 100:.1f} % in 10 min: {out}")
-        must(drift <= 10, f"open files of {router.name} grow by {drift:.0f}")
-    return f"{seconds:.0f} s, {events}; " + "; ".join(out)
+    seen, faults = watch.verdict(w.a.slope)
+    must(not faults, "; ".join(faults + seen))
+    return f"{seconds:.0f} s, {events}; " + "; ".join(seen)
 
 
 def main():
@@ -742,7 +730,7 @@ def main():
     p.add_argument("--pause", type=float, help="longest pause between kills in seconds (4; 1 in the quick form)")
     p.add_argument("--netdb-files", type=int, default=2000, help="files of corrupt_netdb")
     p.add_argument("--soak", type=float, help="instead of the tests: churn for so many seconds, memory and files watched")
-    p.add_argument("--slope", type=float, help="per cent in ten minutes that memory may grow in a soak after its warm-up (3; 30 in one of less than 24 min)")
+    p.add_argument("--slope", type=float, default=3, help="per cent in ten minutes that memory beyond the account may grow in a soak (3)")
     p.add_argument("--rate", type=int, default=32, help="KiB/s of each direction of each stream")
     p.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is chosen at random")
     p.add_argument("--log", default="info,samovar=debug", help="filter of ours")
