@@ -35,6 +35,7 @@ from testnet import Late, Net, Unavailable, until
 
 RESTART_S = 3
 EXIT_S = 10
+SOAK_LEAST_S = 300
 
 
 class Failed(Exception):
@@ -730,7 +731,7 @@ def main():
     p.add_argument("--pause", type=float, help="longest pause between kills in seconds (4; 1 in the quick form)")
     p.add_argument("--netdb-files", type=int, default=2000, help="files of corrupt_netdb")
     p.add_argument("--soak", type=float, help="instead of the tests: churn for so many seconds, memory and files watched")
-    p.add_argument("--slope", type=float, default=3, help="per cent in ten minutes that memory beyond the account may grow in a soak (3)")
+    p.add_argument("--slope", type=float, help="per cent in ten minutes that memory beyond the account may grow in a soak (3; 30 in one of less than 24 min)")
     p.add_argument("--rate", type=int, default=32, help="KiB/s of each direction of each stream")
     p.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is chosen at random")
     p.add_argument("--log", default="info,samovar=debug", help="filter of ours")
@@ -738,6 +739,8 @@ def main():
     a = p.parse_args()
     a.kills = a.kills or (12 if a.quick else 100)
     a.pause = a.pause if a.pause is not None else (1 if a.quick else 4)
+    if a.soak is not None and a.soak < SOAK_LEAST_S:
+        p.error(f"a soak of less than {SOAK_LEAST_S} s tells nothing about memory")
     tests = [t for t, quick in TESTS if (quick or not a.quick or a.only) and (not a.only or any(word in t.__name__ for word in a.only))]
     if a.list:
         print("\n".join(t.__name__ for t in tests))

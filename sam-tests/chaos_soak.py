@@ -20,6 +20,8 @@ WARM_S = 720
 FULL_S = 1800
 # Most that the tables of a router among ten may hold.
 ACCOUNT_MIB = 16
+# Per cent of growth in ten minutes, and in a soak that sees little more than the filling up.
+USUAL, USUAL_SHORT = 3, 30
 # Growth below this is the allocator's: its arenas grow by as much at a time.
 GRAIN_MIB = 0.5
 FILES = 10
@@ -45,7 +47,7 @@ class Watch:
                          for name, rows in self.samples.items() if rows)
 
     def verdict(self, limit):
-        """What was seen, and what must not be, as lines of text. `limit`: per cent of growth in ten minutes."""
+        """What was seen, and what must not be, as lines of text. `limit`: per cent of growth in ten minutes, if not the usual."""
         seen, faults = [], []
         for name, rows in self.samples.items():
             highest, table = 0.0, []
@@ -53,11 +55,12 @@ class Watch:
                 highest = max(highest, accounted)
                 table.append((at, own, highest, accounted, files))
             seconds = table[-1][0]
+            percent = limit or (USUAL if seconds >= 2 * WARM_S else USUAL_SHORT)
             late = [row for row in table if row[0] > min(WARM_S, seconds / 2)]
             own = statistics.median(row[1] for row in late)
             beyond = [[(row[0], row[1] - row[column]) for row in late] for column in (2, 3)]
             growth = min(slope(rows, 1) for rows in beyond)
-            allowed = max(own * limit / 100, GRAIN_MIB)
+            allowed = max(own * percent / 100, GRAIN_MIB)
             half = len(late) // 2
             drift = statistics.median(r[4] for r in late[half:]) - statistics.median(r[4] for r in late[:half])
             seen.append(f"{name} {own:.1f} MiB of its own, {growth:+.2f} MiB in 10 min beyond its account of {late[-1][3]:.1f} (highest {highest:.1f}), "
