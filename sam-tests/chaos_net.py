@@ -102,8 +102,9 @@ class Ailing(Ours):
         self.start()
         until(self._answers, patience, f"SAM of {self.name} answers", every=0.01)
         seconds = time.monotonic() - begun
-        # At a first start these are written a moment later.
-        until(lambda: self.info_file.exists() and "router started" in self.log_now(), 10, f"{self.name} writes its RouterInfo", every=0.01)
+        # At a first start these are written a moment later; at others the log may have no room.
+        until(lambda: self.info_file.exists() and (self.identity or "router started" in self.log_now()), 10,
+              f"{self.name} writes its RouterInfo", every=0.01)
         self.check_identity()
         return seconds
 
