@@ -14,15 +14,18 @@ use super::ledger::Talk;
 const LONG: Duration = Duration::from_secs(160);
 
 /// Routers that stand at one end of a session's tunnels: the gateways of the inbound ones or the endpoints of the
-/// outbound ones.
+/// outbound ones. Where that is a router with a session, the next hop.
 async fn ends(stage: &Stage, session: &Session, inbound: bool) -> Vec<Node> {
     let status = session.status().await.expect("the session lives");
     let tunnels = if inbound { status.inbound } else { status.outbound };
-    let names: BTreeSet<String> = tunnels
-        .iter()
-        .filter_map(|(hops, _)| if inbound { hops.first() } else { hops.last() })
-        .cloned()
-        .collect();
+    let homes = [1, 3].map(|i| stage.nodes[i].router().hash().to_string());
+    let mut names = BTreeSet::new();
+    for (mut hops, _) in tunnels {
+        if !inbound {
+            hops.reverse();
+        }
+        names.extend(hops.into_iter().find(|hop| !homes.contains(hop)));
+    }
     stage
         .nodes
         .iter()

@@ -33,6 +33,8 @@ pub(crate) enum Outcome {
     Named { token: u64, result: Result<Destination, Error> },
     /// The router should look for this floodfill.
     FindRouter(RouterHash),
+    /// Questions stay without answers: our tunnels should be tested.
+    Suspect,
 }
 
 /// Lookups and publishing of one destination.
@@ -206,6 +208,7 @@ impl Database {
             let Some(action) = self.lookups.poll_action() else { break };
             match action {
                 LeaseAction::Send { tunnel, to, message } => return Some(out(tunnel, to, message)),
+                LeaseAction::Suspect => return Some(Outcome::Suspect),
                 LeaseAction::FindRouter(router) => return Some(Outcome::FindRouter(router)),
                 LeaseAction::Found { lease_set, .. } => return Some(Outcome::Found(lease_set)),
                 LeaseAction::FoundEncrypted { key, lease_set } => {

@@ -523,6 +523,7 @@ impl Engine {
                 Outcome::Found(ls) => self.learn(now, ls),
                 Outcome::Failed(hash, error) => self.found(now, hash, &Err(error)),
                 Outcome::Named { token, result } => self.actions.push_back(Action::Found { token, result }),
+                Outcome::Suspect => self.actions.push_back(Action::Suspect),
                 Outcome::FindRouter(router) => self.actions.push_back(Action::FindRouter(router)),
             }
         }

@@ -129,6 +129,9 @@ pub struct ReplyTunnel {
     pub tunnel: TunnelId,
 }
 
+/// A way out and a way back.
+pub(super) type Path = (TunnelId, ReplyTunnel);
+
 /// Tunnels of one owner (a destination, or the router's exploratory pool), as far as the netDb needs them.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Tunnels {
@@ -140,9 +143,17 @@ pub struct Tunnels {
 
 impl Tunnels {
     /// A way out and a way back, picked at random; `None` while either is missing.
-    pub(super) fn pick(&self, rng: &mut Rng) -> Option<(TunnelId, ReplyTunnel)> {
+    pub(super) fn pick(&self, rng: &mut Rng) -> Option<Path> {
         let outbound = self.outbound.get(rng.index(self.outbound.len()))?;
         let inbound = self.inbound.get(rng.index(self.inbound.len()))?;
         Some((*outbound, *inbound))
+    }
+
+    /// The same, picked among those that `doubt` doubts least.
+    pub(super) fn pick_least(&self, rng: &mut Rng, doubt: impl Fn(&Path) -> usize) -> Option<Path> {
+        let all = || self.outbound.iter().flat_map(|out| self.inbound.iter().map(|back| (*out, *back)));
+        let least = all().map(|path| doubt(&path)).min()?;
+        let best: Vec<Path> = all().filter(|path| doubt(path) == least).collect();
+        best.get(rng.index(best.len())).copied()
     }
 }

@@ -327,6 +327,7 @@ impl Sim {
                 LeaseAction::Send { to, message, .. } => {
                     self.post(RouterHash([0xee; 32]), to, message, LATENCY * 2);
                 }
+                LeaseAction::Suspect => {}
                 LeaseAction::FindRouter(hash) => self.input(self.clients[id].home, Input::FindRouter(hash)),
                 other => self.clients[id].found.push(other),
             }

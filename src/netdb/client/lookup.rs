@@ -6,11 +6,14 @@
 //! answer still counts. When all have been asked the round begins again, since a lease set may just be on its way to
 //! them; it ends after ten seconds, or sooner when everybody has said twice that they do not have it.
 //!
+//! Silence may be the fault of our own tunnels: the next question goes through others than those that brought no answer,
+//! and after two questions in a row without one the owner is told to test its tunnels.
+//!
 //! Who has a lease set that leads nowhere asks for a newer one: floodfills that were cut off from the destination for
 //! a while keep its old one for minutes, so an answer no newer than what is known does not end such a lookup before
 //! four floodfills have given one.
 
-use super::super::message::Tunnels;
+use super::super::message::{Path, Tunnels};
 use super::super::tags::Tags;
 use super::super::view::PeerView;
 use super::{check_encrypted, check_lease_set, sealed_lookup};
@@ -35,6 +38,8 @@ const TOTAL: Duration = Duration::from_secs(10);
 const ROUND_PAUSE: Duration = Duration::from_millis(1_000);
 const IDLE: Duration = Duration::from_millis(200);
 const ASKS_MAX: usize = 14;
+/// Questions in a row without an answer that make our tunnels suspect.
+const SUSPECT_AFTER: usize = 2;
 /// Rounds in which everybody said no before we believe it.
 const ROUNDS: usize = 2;
 const NAMED_MAX: usize = 4;
@@ -127,6 +132,8 @@ pub enum LeaseAction {
         /// A sealed message.
         message: I2np,
     },
+    /// Answers stay out: the tunnels may be dead.
+    Suspect,
     /// An answer named this floodfill, which is not in the view: have the router look for it.
     FindRouter(RouterHash),
     /// Found.
@@ -155,6 +162,7 @@ pub enum LeaseAction {
 #[derive(Clone, Copy, Debug)]
 struct Ask {
     floodfill: RouterHash,
+    path: Path,
     sent: Mono,
     answered: bool,
 }
@@ -163,6 +171,19 @@ impl Ask {
     fn is_open(&self, now: Mono) -> bool {
         !self.answered && now < self.sent + TRY
     }
+
+    fn is_silent(&self, now: Mono) -> bool {
+        !self.answered && now >= self.sent + TRY
+    }
+}
+
+/// How many questions got no answer through the tunnels of this path; none for a tunnel that has brought one.
+fn doubt(asks: &[Ask], now: Mono, path: &Path) -> usize {
+    let half = |through: &dyn Fn(&Path) -> bool| {
+        let used = || asks.iter().filter(|a| through(&a.path));
+        if used().any(|a| a.answered) { 0 } else { used().filter(|a| a.is_silent(now)).count() }
+    };
+    half(&|other| other.0 == path.0) + half(&|other| other.1 == path.1)
 }
 
 #[derive(Debug)]
@@ -373,7 +394,9 @@ impl LeaseLookups {
     /// Asks the nearest floodfill that was not asked in this round. False if there is none, or no tunnel.
     fn ask(&mut self, now: Now, hash: DestHash) -> bool {
         let Some(lookup) = self.table.get_mut(&hash) else { return false };
-        let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return false };
+        let doubt = |path: &Path| doubt(&lookup.asks, now.mono, path);
+        let Some(path) = self.tunnels.pick_least(&mut self.rng, doubt) else { return false };
+        let (tunnel, reply) = path;
         let asked = lookup.asks.get(lookup.round_at..).unwrap_or_default();
         let asked: Vec<RouterHash> = asked.iter().map(|a| a.floodfill).collect();
         let key = Hash::from(hash);
@@ -383,7 +406,11 @@ impl LeaseLookups {
         let question = Question { hash, floodfill: floodfill.hash };
         let message = sealed_lookup(&mut self.rng, now, &mut self.tags, question, (key, &floodfill, reply));
         // One whose key is unusable counts as asked: it will stay silent.
-        lookup.asks.push(Ask { floodfill: floodfill.hash, sent: now.mono, answered: false });
+        let silent = lookup.asks.iter().rev().filter(|a| !a.is_open(now.mono)).take(SUSPECT_AFTER);
+        if silent.filter(|a| a.is_silent(now.mono)).count() == SUSPECT_AFTER {
+            self.actions.push_back(LeaseAction::Suspect);
+        }
+        lookup.asks.push(Ask { floodfill: floodfill.hash, path, sent: now.mono, answered: false });
         if let Some(message) = message {
             self.actions.push_back(LeaseAction::Send { tunnel, to: floodfill.hash, message });
         }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Publishing a destination's own lease set.
 //!
-//! A version goes to the two nearest floodfills at once, each with a token to send back through one of our inbound
+//! A version goes to the three nearest floodfills at once, each with a token to send back through one of our inbound
 //! tunnels; one that is silent for three seconds is replaced by the next nearest. The first confirmation makes the
 //! destination reachable and is reported. Seven seconds later the lease set is looked up at another floodfill; if it
-//! is not there, it is stored anew elsewhere, at most five times with growing pauses. At UTC midnight, when other
-//! floodfills become responsible, it is stored again; an encrypted one then gets another key and comes anew.
+//! is not there, it is stored anew elsewhere, at once and then with growing pauses, at most five times. At UTC midnight,
+//! when other floodfills become responsible, it is stored again; an encrypted one then gets another key and comes anew.
 
 use super::super::message::{Tunnels, garlic_for_router, nonzero, store};
 use super::super::routing::{MIDNIGHT_WINDOW_MS, day_number, neighbour_day};
@@ -18,7 +18,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-const COPIES: usize = 2;
+/// Stored at so many: with half of the floodfills lying, one destination in five would be nowhere with two.
+const COPIES: usize = 3;
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
 const VERIFY_AFTER: Duration = Duration::from_secs(7);
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -412,7 +413,7 @@ impl LeasePublisher {
             self.phase = Phase::Settled;
             return;
         }
-        let pause = Duration::from_secs((2_u64 << self.repairs).min(BACKOFF_MAX_S));
-        self.restart(now.mono + pause);
+        let pause = if self.repairs > 1 { (2_u64 << self.repairs).min(BACKOFF_MAX_S) } else { 0 };
+        self.restart(now.mono + Duration::from_secs(pause));
     }
 }

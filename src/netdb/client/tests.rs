@@ -100,9 +100,9 @@ fn d7_a_floodfill_that_confirms_and_keeps_nothing_is_found_out() {
     sim.introduce_all();
     let (a, b) = (sim.client(5, 6), sim.client(6, 5));
     let owner = TestDestination::new(&mut sim.rng);
-    // The two nearest lie.
+    // The three nearest lie.
     let view = sim.nodes[5].engine.view().clone();
-    let nearest = view.closest_floodfills(&owner.key(), sim.now.wall_ms, |_| false, 2);
+    let nearest = view.closest_floodfills(&owner.key(), sim.now.wall_ms, |_| false, 3);
     for node in 0..4 {
         if nearest.iter().any(|e| e.hash == sim.hash(node)) {
             sim.nodes[node].manner = Manner::Liar;
