@@ -27,7 +27,7 @@ import traceback
 
 import chaos_net
 import testnet
-from chaos_load import Datagrams, Line, Load
+from chaos_load import TOLD_S, Datagrams, Line, Load
 from chaos_net import Ailing, Loss, address, fill, flip
 from chaos_soak import Watch
 from samclient import Sam, SamError, Session, Task, pair, transfer
@@ -763,7 +763,7 @@ def main():
             soaked.__name__ = "soak"
             tests = [soaked]
         rows = run(w, tests)
-        late = w.load.close() + w.load.complaints()
+        late = w.load.close(told=10 if a.quick else TOLD_S) + w.load.complaints()
     except Exception as e:
         rows.append(("FAIL", "network", time.monotonic() - began, str(e) or repr(e)))
         traceback.print_exc()

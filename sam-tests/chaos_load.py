@@ -125,7 +125,7 @@ class Porter:
     """Accepts at one router until the caller of one attempt is there: those of earlier ones may still stand in the queue."""
 
     def __init__(self, server):
-        self.server, self.word = server, os.urandom(8)
+        self.server, self.word, self.near = server, os.urandom(8), None
         self.left, self.doors = threading.Event(), []
         self._accept()
         self.task = Task(self._greet)
@@ -138,7 +138,21 @@ class Porter:
             raise SamError("the attempt is over")
         return self.doors[-1]
 
+    def expects(self, near):
+        """Who is going to call. If the router here goes meanwhile, nobody has to wait for the call to fail."""
+        self.near = near
+        if self.task.error:
+            raise self.task.error
+
     def _greet(self):
+        try:
+            return self._await_word()
+        except BaseException:
+            if self.near:
+                self.near.close()
+            raise
+
+    def _await_word(self):
         far = self.doors[-1]
         while True:
             far.line()
@@ -180,7 +194,9 @@ class Line:
         client, server = self._session(self.a), self._session(self.b)
         near, porter = None, Porter(server)
         try:
-            near = client.connect_once(server.destination)
+            near = Sam(client.address, client.timeout)
+            porter.expects(near)
+            near.must(f"STREAM CONNECT ID={client.id} DESTINATION={server.destination} SILENT=false")
             near.socket.sendall(porter.word)
             if near.receive_exactly(1) != b"!":
                 raise SamError("the first byte came back wrong")
@@ -320,8 +336,9 @@ class Load:
             for flow in line.stream.flows if line.stream else []:
                 flow.longest_gap, flow.moved = 0.0, time.monotonic()
 
-    def close(self, seconds=90):
-        """Ends every stream in order; complaints about those that did not."""
+    def close(self, seconds=90, told=TOLD_S):
+        """Ends every stream in order; complaints about those that did not. `told`: patience with sides of streams that
+        were broken lately and do not know it yet."""
         self.closing.set()
         end, out = time.monotonic() + seconds, []
         for line in self.lines:
@@ -331,7 +348,7 @@ class Load:
                 out.append(f"{line.name}: its stream did not come to its end")
         for line in self.lines:
             line.task.join(max(1, end - time.monotonic()))
-        end = time.monotonic() + TOLD_S
+        end = time.monotonic() + told
         for grave in self.graves:
             grave.join(max(0.1, end - time.monotonic()))
         self.over.set()
