@@ -35,7 +35,7 @@ const STAGGER: Duration = Duration::from_millis(500);
 const TRY: Duration = Duration::from_millis(1_500);
 const TOTAL: Duration = Duration::from_secs(10);
 /// Pause before floodfills are asked for a second time, and between looks for tunnels or floodfills.
-const ROUND_PAUSE: Duration = Duration::from_millis(1_000);
+const ROUND_PAUSE: Duration = Duration::from_millis(2_000);
 const IDLE: Duration = Duration::from_millis(200);
 const ASKS_MAX: usize = 14;
 /// Questions in a row without an answer that make our tunnels suspect.

@@ -3,7 +3,7 @@
 //!
 //! A version goes to the three nearest floodfills at once, each with a token to send back through one of our inbound
 //! tunnels; one that is silent for three seconds is replaced by the next nearest. The first confirmation makes the
-//! destination reachable and is reported. Seven seconds later the lease set is looked up at another floodfill; if it
+//! destination reachable and is reported. Three seconds later the lease set is looked up at another floodfill; if it
 //! is not there, it is stored anew elsewhere, at once and then with growing pauses, at most five times. At UTC midnight,
 //! when other floodfills become responsible, it is stored again; an encrypted one then gets another key and comes anew.
 
@@ -21,7 +21,8 @@ use std::time::Duration;
 /// Stored at so many: with half of the floodfills lying, one destination in five would be nowhere with two.
 const COPIES: usize = 3;
 const ACK_TIMEOUT: Duration = Duration::from_secs(3);
-const VERIFY_AFTER: Duration = Duration::from_secs(7);
+/// Floodfills pass a lease set on at once. Who looks for it meanwhile should still find it when the first ones lied.
+const VERIFY_AFTER: Duration = Duration::from_secs(3);
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(3);
 const VERIFY_TRIES: usize = 3;
 const REPAIRS_MAX: u32 = 5;
