@@ -25,6 +25,9 @@ const TIER_ALONE_MIN: usize = 10;
 /// The same for the upper tiers when builds failed lately, or two for each hop: a few routers that have shown what they
 /// are worth beat any number of strangers, who may be one attacker's.
 const TIER_ALONE_CAREFUL: usize = 3;
+/// A router of this capacity has agreed to a tunnel of ours, and has not lost as many. Tiers are computed now and then, and
+/// leave out half of those who agree; this is known at once.
+const CAPACITY_PROVEN: f32 = 1.0;
 /// Below this number of known routers the share of one router in our tunnels is not limited.
 const SHARE_FROM: usize = 12;
 /// Most of our tunnels that may go through one router, in percent.
@@ -237,8 +240,14 @@ impl Search<'_> {
                 (false, false) => &[Tier::Standard],
             };
             for floor in floors {
+                let proven = |p: &Arc<PeerEntry>| {
+                    self.want.careful
+                        && *floor == Tier::HighCapacity
+                        && p.standing.tier == Tier::Standard
+                        && p.standing.capacity >= CAPACITY_PROVEN
+                };
                 let good = |p: &Arc<PeerEntry>| {
-                    p.standing.tier >= *floor
+                    (p.standing.tier >= *floor || proven(p))
                         && (!self.want.client || !self.policy.strict_ends || p.class > BandwidthClass::L)
                 };
                 if rested.iter().filter(|p| good(p)).count() >= enough(*floor) || *floor == Tier::Standard {

@@ -178,6 +178,18 @@ fn after_failures_a_few_proven_routers_beat_a_crowd_of_strangers() {
     }
     assert!(strangers[0] > 300, "usually everybody has a chance");
     assert_eq!(strangers[1], 0);
+    // So do those who agreed after the tiers were last computed.
+    let agreed = with(&peers, &me, |n, entry| {
+        if n < 4 {
+            entry.standing.capacity = 1.3;
+        }
+    });
+    for _ in 0..100 {
+        let mut ask = Ask::new(&mut rng, Direction::Inbound, 2);
+        ask.careful = true;
+        let hops = ask.run(&agreed, &SelectPolicy::default(), &mut rng).expect("found");
+        assert!(hops.iter().all(|h| proven.contains(h)));
+    }
     // Three hops want six proven routers; with four, strangers are asked as before.
     let mut ask = Ask::new(&mut rng, Direction::Outbound, 3);
     ask.careful = true;
