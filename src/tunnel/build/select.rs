@@ -195,6 +195,12 @@ fn explicit(view: &PeerView, want: &Want<'_>) -> Result<Vec<Hop>, NoHops> {
     Ok(hops)
 }
 
+/// It agreed to tunnels of ours, and lost fewer.
+fn is_proven(peer: &PeerEntry) -> bool {
+    let agreed = peer.standing.tier == Tier::Standard && peer.standing.capacity >= CAPACITY_PROVEN;
+    peer.standing.tier >= Tier::HighCapacity || agreed
+}
+
 impl Search<'_> {
     /// Rules that are never given up.
     fn usable(&self, peer: &PeerEntry) -> bool {
@@ -229,34 +235,37 @@ impl Search<'_> {
             return fair.collect();
         }
         let mut rested: Vec<_> = fair.filter(|p| self.rested(p)).collect();
-        if ease == Ease::None {
-            let enough = |floor: Tier| match (self.want.careful, floor) {
-                (true, Tier::HighCapacity) => TIER_ALONE_CAREFUL.max(length.saturating_mul(2)),
-                _ => TIER_ALONE_MIN.max(length.saturating_mul(3)),
-            };
-            let floors: &[Tier] = match (self.want.client, self.want.careful) {
-                (true, _) => &[Tier::Fast, Tier::HighCapacity, Tier::Standard],
-                (false, true) => &[Tier::HighCapacity, Tier::Standard],
-                (false, false) => &[Tier::Standard],
-            };
-            for floor in floors {
-                let proven = |p: &Arc<PeerEntry>| {
-                    self.want.careful
-                        && *floor == Tier::HighCapacity
-                        && p.standing.tier == Tier::Standard
-                        && p.standing.capacity >= CAPACITY_PROVEN
-                };
-                let good = |p: &Arc<PeerEntry>| {
-                    (p.standing.tier >= *floor || proven(p))
-                        && (!self.want.client || !self.policy.strict_ends || p.class > BandwidthClass::L)
-                };
-                if rested.iter().filter(|p| good(p)).count() >= enough(*floor) || *floor == Tier::Standard {
-                    rested.retain(|p| good(p));
-                    break;
-                }
+        if ease != Ease::None {
+            return rested;
+        }
+        let floors: &[Tier] = match (self.want.client, self.want.careful) {
+            (true, _) => &[Tier::Fast, Tier::HighCapacity],
+            (false, true) => &[Tier::HighCapacity],
+            (false, false) => &[],
+        };
+        let enough = TIER_ALONE_MIN.max(length.saturating_mul(3));
+        for floor in floors {
+            let good = |p: &Arc<PeerEntry>| p.standing.tier >= *floor && self.wide_enough(p);
+            if rested.iter().filter(|p| good(p)).count() >= enough {
+                rested.retain(|p| good(p));
+                return rested;
             }
         }
+        if self.want.careful {
+            // Of so few each has a large share of our tunnels; that is better than none.
+            let proven = usable.iter().filter(|p| self.rested(p) && is_proven(p) && self.wide_enough(p));
+            let proven: Vec<_> = proven.copied().collect();
+            if proven.len() >= TIER_ALONE_CAREFUL.max(length.saturating_mul(2)) {
+                return proven;
+            }
+        }
+        rested.retain(|p| p.standing.tier >= Tier::Standard && self.wide_enough(p));
         rested
+    }
+
+    /// Tunnels of clients take no routers of the smallest class.
+    fn wide_enough(&self, peer: &PeerEntry) -> bool {
+        !self.want.client || !self.policy.strict_ends || peer.class > BandwidthClass::L
     }
 
     /// Neither tired nor, by its own fresh word, crowded.
