@@ -137,14 +137,27 @@ impl PeerView {
 
     /// The floodfill for `key` to ask after those that were `asked`: one whose subnet has not been asked twice already,
     /// as long as there is such a one near, so that the questions of a search do not all go to one place (D4).
+    ///
+    /// Once [`SILENT_MAX`] of the asked were `silent`, every second one is the nearest of those that have answered
+    /// us before, however far: whoever fills the network with floodfills that do not exist does not keep us from it.
     pub fn next_floodfill(
         &self,
         key: &Hash,
         wall_ms: u64,
         asked: &[RouterHash],
+        silent: usize,
         exclude: impl Fn(&RouterHash) -> bool,
     ) -> Option<Arc<PeerEntry>> {
         let skip = |h: &RouterHash| asked.contains(h) || exclude(h);
+        if silent >= SILENT_MAX && asked.len().is_multiple_of(2) {
+            let routing = RoutingKey::new(key, wall_ms);
+            let answering = |p: &&Arc<PeerEntry>| p.standing.contacted && p.standing.answers >= 0.5;
+            let proven = self.0.floodfills.iter().filter(answering);
+            let proven = proven.filter(|p| p.dialable(wall_ms) && !skip(&p.hash));
+            if let Some(found) = closest(&routing, proven, |p| p.hash, 1).first() {
+                return Some(Arc::clone(found));
+            }
+        }
         let first = || self.closest_floodfills(key, wall_ms, skip, 1).into_iter().next();
         if !self.0.policy.diverse || asked.len() < SUBNET_MAX {
             return first();
@@ -190,6 +203,8 @@ impl PeerView {
     }
 }
 
+/// Silent floodfills of one search that make us turn to those that have answered before.
+const SILENT_MAX: usize = 2;
 /// [`PeerView::next_floodfill`] asks for so many at a time.
 const NEXT_FROM: usize = 8;
 

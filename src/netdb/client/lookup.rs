@@ -399,8 +399,9 @@ impl LeaseLookups {
         let (tunnel, reply) = path;
         let asked = lookup.asks.get(lookup.round_at..).unwrap_or_default();
         let asked: Vec<RouterHash> = asked.iter().map(|a| a.floodfill).collect();
+        let mute = lookup.asks.iter().filter(|a| a.is_silent(now.mono)).count();
         let key = Hash::from(hash);
-        let Some(floodfill) = self.view.next_floodfill(&key, now.wall_ms, &asked, |_| false) else {
+        let Some(floodfill) = self.view.next_floodfill(&key, now.wall_ms, &asked, mute, |_| false) else {
             return false;
         };
         let question = Question { hash, floodfill: floodfill.hash };

@@ -104,6 +104,8 @@ pub struct LeasePublisher {
     failures: u32,
     repairs: u32,
     verifies: Vec<RouterHash>,
+    /// How many of them did not answer.
+    verifies_silent: usize,
     /// Floodfills that confirmed a version which then could not be found.
     distrusted: Vec<RouterHash>,
     verify_sent: Option<Mono>,
@@ -127,6 +129,7 @@ impl LeasePublisher {
             failures: 0,
             repairs: 0,
             verifies: Vec::new(),
+            verifies_silent: 0,
             distrusted: Vec::new(),
             verify_sent: None,
             tags: Tags::new(&mut rng, TAGS_MAX),
@@ -233,6 +236,7 @@ impl LeasePublisher {
         self.phase = Phase::Storing(at);
         self.stores.clear();
         self.verifies.clear();
+        self.verifies_silent = 0;
         self.verify_sent = None;
     }
 
@@ -302,8 +306,11 @@ impl LeasePublisher {
     fn pick(&self, now: Now, current: &Publication) -> Option<Arc<PeerEntry>> {
         let key = current.key();
         let used: Vec<RouterHash> = self.stores.iter().map(|s| s.floodfill).collect();
-        let next = self.view.next_floodfill(&key, now.wall_ms, &used, |h| self.distrusted.contains(h));
-        next.or_else(|| self.view.next_floodfill(&key, now.wall_ms, &used, |_| false))
+        let silent = self.stores.iter().filter(|s| !s.confirmed && !s.is_open(now.mono)).count();
+        let next = |trust: &dyn Fn(&RouterHash) -> bool| {
+            self.view.next_floodfill(&key, now.wall_ms, &used, silent, |h| !trust(h))
+        };
+        next(&|h| !self.distrusted.contains(h)).or_else(|| next(&|_| true))
     }
 
     /// Near UTC midnight the floodfill of the other day gets a copy too; nobody waits for its confirmation.
@@ -357,6 +364,7 @@ impl LeasePublisher {
             if now.mono < sent + VERIFY_TIMEOUT {
                 return;
             }
+            self.verifies_silent += 1;
             self.verify_sent = None;
         }
         if self.verifies.len() >= VERIFY_TRIES {
@@ -365,13 +373,13 @@ impl LeasePublisher {
         }
         let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return };
         let key = current.key();
-        let tried = |h: &RouterHash| self.verifies.contains(h);
-        let stored = |h: &RouterHash| self.stores.iter().any(|s| s.confirmed && s.floodfill == *h);
-        let mut found = self.view.closest_floodfills(&key, now.wall_ms, |h| tried(h) || stored(h), 1);
-        if found.is_empty() {
-            found = self.view.closest_floodfills(&key, now.wall_ms, tried, 1);
-        }
-        let Some(floodfill) = found.into_iter().next() else {
+        let (tried, silent) = (&self.verifies, self.verifies_silent);
+        // Whoever confirmed is asked only when the others stay silent.
+        let last = silent + 1 >= VERIFY_TRIES;
+        let stored = |h: &RouterHash| !last && self.stores.iter().any(|s| s.confirmed && s.floodfill == *h);
+        let other = self.view.next_floodfill(&key, now.wall_ms, tried, silent, stored);
+        let any = || self.view.next_floodfill(&key, now.wall_ms, tried, silent, |_| false);
+        let Some(floodfill) = other.or_else(any) else {
             self.repair(now);
             return;
         };

@@ -95,6 +95,30 @@ fn silent_floodfills_cost_time_but_not_the_lease_set() {
 }
 
 #[test]
+fn floodfills_that_have_answered_before_are_found_among_many_that_do_not_exist() {
+    for seed in 0..4 {
+        let mut sim = Sim::new(30 + seed, 42, 40);
+        sim.introduce_all();
+        for i in 2..40 {
+            sim.nodes[i].manner = Manner::Silent;
+        }
+        for (client, floodfill) in [(40, 0), (40, 1), (41, 0), (41, 1)] {
+            sim.connect(client, floodfill);
+        }
+        let (a, b) = (sim.client(40, 41), sim.client(41, 40));
+        let owner = TestDestination::new(&mut sim.rng);
+        publish(&mut sim, a, &owner);
+        sim.run(secs(4));
+        assert_eq!(count(&sim, a, published), 1, "seed {seed}");
+        find(&mut sim, b, &owner);
+        sim.run(secs(5));
+        assert_eq!(found(&sim, b), 1, "seed {seed}");
+        sim.run(secs(60));
+        assert_eq!(count(&sim, a, verified), 1, "seed {seed}");
+    }
+}
+
+#[test]
 fn d7_a_floodfill_that_confirms_and_keeps_nothing_is_found_out() {
     let mut sim = Sim::new(13, 7, 4);
     sim.introduce_all();

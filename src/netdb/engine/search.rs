@@ -63,6 +63,8 @@ pub(super) struct Question {
 struct Search {
     aim: Aim,
     asked: Vec<RouterHash>,
+    /// How many of them did not answer.
+    silent: usize,
     pending: Option<(RouterHash, Mono)>,
     deadline: Mono,
 }
@@ -145,7 +147,7 @@ impl Engine {
     }
 
     fn begin(&mut self, now: Now, key: Hash, aim: Aim) {
-        let search = Search { aim, asked: Vec::new(), pending: None, deadline: now.mono + TOTAL };
+        let search = Search { aim, asked: Vec::new(), silent: 0, pending: None, deadline: now.mono + TOTAL };
         self.searches.table.insert(key, search);
         self.ask_next(now, key);
     }
@@ -185,7 +187,7 @@ impl Engine {
         }
         let own = self.config.own;
         let skip = |h: &RouterHash| *h == own || Hash::from(*h) == key;
-        self.view.next_floodfill(&key, now.wall_ms, &search.asked, skip).map(|e| e.hash)
+        self.view.next_floodfill(&key, now.wall_ms, &search.asked, search.silent, skip).map(|e| e.hash)
     }
 
     /// Sends the question.
@@ -241,6 +243,7 @@ impl Engine {
     pub(super) fn search_timeout(&mut self, now: Now, key: Hash) {
         let Some(search) = self.searches.table.get_mut(&key) else { return };
         if let Some((floodfill, _)) = search.pending.take() {
+            search.silent += 1;
             self.metrics.questions_unanswered.inc();
             self.report(now, floodfill, Report::LookupSilent);
         }

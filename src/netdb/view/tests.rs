@@ -152,7 +152,7 @@ fn d4_a_search_asks_two_of_a_subnet_and_then_elsewhere() {
         let key = Hash([seed; 32]);
         let mut asked = Vec::new();
         for _ in 0..7 {
-            let next = view.next_floodfill(&key, NOON, &asked, |_| false).unwrap();
+            let next = view.next_floodfill(&key, NOON, &asked, 0, |_| false).unwrap();
             assert!(!asked.contains(&next.hash), "disjoint");
             asked.push(next.hash);
         }
@@ -161,5 +161,36 @@ fn d4_a_search_asks_two_of_a_subnet_and_then_elsewhere() {
             .filter(|h| view.get(h).unwrap().subnets.main() == Some("203.0.0.0".parse().unwrap()))
             .count();
         assert!(crowd <= 2, "seed {seed}: {crowd} of one subnet");
+    }
+}
+
+#[test]
+fn after_silence_every_second_question_goes_to_a_floodfill_that_has_answered_before() {
+    let mut rng = Rng::from_seed(8);
+    let mut entries: Vec<PeerEntry> =
+        (0..200).map(|n| floodfill(&mut rng, &format!("{}.7.1.1", 11 + n))).collect();
+    let mut known = |host: &str, answers: f32| {
+        let mut peer = floodfill(&mut rng, host);
+        (peer.standing.contacted, peer.standing.answers) = (true, answers);
+        entries.push(peer.clone());
+        peer.hash
+    };
+    let proven = [known("5.1.1.1", 0.5), known("6.1.1.1", 0.9)];
+    let mute = known("8.1.1.1", 0.2);
+    let view = view(entries, None, ViewPolicy::default());
+    for seed in 0..16 {
+        let key = Hash([seed; 32]);
+        let ask = |silent: usize| {
+            let mut asked = Vec::new();
+            for _ in 0..8 {
+                let next = view.next_floodfill(&key, NOON, &asked, silent, |h| *h == mute).unwrap();
+                asked.push(next.hash);
+            }
+            asked
+        };
+        assert!(!proven.iter().all(|p| ask(1).contains(p)), "seed {seed}: by distance alone");
+        let after = ask(2);
+        assert!(proven.contains(&after[0]) && proven.contains(&after[2]), "seed {seed}");
+        assert_eq!(after.iter().filter(|h| proven.contains(h)).count(), 2, "seed {seed}: each once");
     }
 }
