@@ -81,6 +81,8 @@ pub struct Engine {
     own: Option<Arc<PeerEntry>>,
     view: PeerView,
     viewed: Mono,
+    /// Routers that somebody needs and that are known, but not in the view yet.
+    unseen: BTreeSet<RouterHash>,
     exploratory: Tunnels,
     connected: BTreeSet<RouterHash>,
     unsaved: BTreeSet<RouterHash>,
@@ -118,6 +120,7 @@ impl Engine {
             own: None,
             view: PeerView::default(),
             viewed: Mono(0),
+            unseen: BTreeSet::new(),
             exploratory: Tunnels::default(),
             connected: BTreeSet::new(),
             unsaved: BTreeSet::new(),
@@ -466,6 +469,8 @@ impl Engine {
             Some(waiting) => *waiting = action,
             None => self.actions.push_back(action),
         }
+        let found = std::mem::take(&mut self.unseen);
+        self.actions.extend(found.into_iter().map(Action::RouterFound));
     }
 }
 

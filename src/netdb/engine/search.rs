@@ -11,7 +11,7 @@ use super::super::limit::Bucket;
 use super::super::message::{garlic_for_router, lookup};
 use super::super::standing::Report;
 use super::super::store::Origin;
-use super::{Action, Engine, Source, Timer};
+use super::{Action, Engine, Source, Timer, VIEW_INTERVAL};
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, Hash, I2np, I2npKind, LookupKind, ReplyEncryption,
@@ -104,8 +104,18 @@ impl Searches {
 impl Engine {
     /// Finds a router on somebody's behalf.
     pub(super) fn find_router(&mut self, now: Now, hash: RouterHash) {
-        if self.routers.contains(&hash) || hash == self.config.own {
+        if self.view.get(&hash).is_some() {
             self.actions.push_back(Action::RouterFound(hash));
+            return;
+        }
+        if self.routers.contains(&hash) || hash == self.config.own {
+            // Whoever is told of it looks into the view, so it waits for the next one.
+            if self.unseen.len() >= SEARCHES_MAX {
+                self.actions.push_back(Action::RouterNotFound(hash));
+                return;
+            }
+            self.unseen.insert(hash);
+            self.timers.set(Timer::View, now.mono.max(self.viewed + VIEW_INTERVAL));
             return;
         }
         if self.searches.negative.get(&hash).is_some_and(|until| *until > now.mono) {

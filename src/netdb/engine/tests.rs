@@ -468,6 +468,35 @@ fn what_changed_is_saved_and_what_expired_is_forgotten() {
 }
 
 #[test]
+fn a_router_is_found_only_once_the_view_holds_it() {
+    let mut rng = Rng::from_seed(21);
+    let (mut engine, _) = floodfill(&mut rng);
+    // So many that not every change makes a new view at once.
+    for _ in 0..VIEW_SMALL + 1 {
+        engine.handle(at(0), Input::Load(TestRouter::new(&mut rng).bytes(&Make::default())));
+    }
+    engine.handle_timeout(at(1_000));
+    drain(&mut engine);
+    let late = TestRouter::new(&mut rng);
+    engine.handle(at(1_001), Input::Load(late.bytes(&Make::default())));
+    engine.handle(at(1_002), Input::FindRouter(late.hash()));
+    engine.handle(at(1_003), Input::FindRouter(late.hash()));
+    let early: Vec<Action> = std::iter::from_fn(|| engine.poll_action()).collect();
+    assert!(
+        early.is_empty(),
+        "whoever is told would not find it in the view and ask again, forever: {early:?}"
+    );
+    let wake = engine.poll_timeout().unwrap();
+    assert!(wake <= at(1_300).mono, "it does not wait for long");
+    engine.handle_timeout(at(wake.as_millis()));
+    let then: Vec<Action> = std::iter::from_fn(|| engine.poll_action()).collect();
+    assert!(matches!(&then[0], Action::ViewChanged(view) if view.get(&late.hash()).is_some()), "{then:?}");
+    assert_eq!(then.iter().filter(|a| found(late.hash())(a)).count(), 1, "{then:?}");
+    engine.handle(at(1_400), Input::FindRouter(late.hash()));
+    assert!(drain(&mut engine).iter().any(found(late.hash())), "from now on at once");
+}
+
+#[test]
 fn d1_a_transport_session_may_only_speak_for_itself() {
     let mut rng = Rng::from_seed(20);
     let (mut engine, _) = floodfill(&mut rng);
