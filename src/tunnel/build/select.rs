@@ -28,6 +28,8 @@ const TIER_ALONE_CAREFUL: usize = 3;
 /// A router of this capacity has agreed to a tunnel of ours, and has not lost as many. Tiers are computed now and then, and
 /// leave out half of those who agree; this is known at once.
 const CAPACITY_PROVEN: f32 = 1.0;
+/// A router of less capacity has refused or lost what we asked of it twice, and never agreed.
+const CAPACITY_DOUBTFUL: f32 = 0.4;
 /// Below this number of known routers the share of one router in our tunnels is not limited.
 const SHARE_FROM: usize = 12;
 /// Most of our tunnels that may go through one router, in percent.
@@ -260,6 +262,10 @@ impl Search<'_> {
             }
         }
         rested.retain(|p| p.standing.tier >= Tier::Standard && self.wide_enough(p));
+        let hopeful = |p: &Arc<PeerEntry>| p.standing.capacity >= CAPACITY_DOUBTFUL;
+        if rested.iter().filter(|p| hopeful(p)).count() >= TIER_ALONE_CAREFUL.max(length.saturating_mul(2)) {
+            rested.retain(|p| hopeful(p));
+        }
         rested
     }
 
