@@ -20,6 +20,8 @@ pub(crate) const HIGH_CAPACITY_MAX: usize = 75;
 pub(crate) const FAST_MAX: usize = 30;
 
 const HALF_LIFE_S: f32 = 6.0 * 3600.0;
+/// Who may have lost builds because of another hop is not shunned for long.
+const STREAK_HALF_LIFE_S: f32 = 900.0;
 const REJECT_REST_S: u64 = 20;
 const LOST_REST_S: u64 = 60;
 const UNREACHABLE_REST_S: u64 = 480;
@@ -32,6 +34,8 @@ struct Profile {
     agreed: f32,
     rejected: f32,
     lost: f32,
+    /// Lost since it last agreed; decays sooner than the rest and is not saved.
+    streak: f32,
     tests_passed: f32,
     tests_failed: f32,
     answered: f32,
@@ -63,6 +67,9 @@ impl Profile {
         ] {
             *counter *= factor;
         }
+        #[expect(clippy::cast_precision_loss, reason = "a decay factor needs no precision")]
+        let factor = (-(elapsed as f32) / STREAK_HALF_LIFE_S).exp2();
+        self.streak *= factor;
         self.updated_s = now_s;
     }
 
@@ -71,6 +78,7 @@ impl Profile {
         match report {
             Report::BuildAgreed => {
                 self.agreed += 1.0;
+                self.streak = 0.0;
                 self.contacted_s = now_s;
                 self.rest_until_s = 0;
             }
@@ -81,6 +89,7 @@ impl Profile {
             }
             Report::BuildTimedOut { hops } => {
                 self.lost += 1.0 / f32::from(hops.max(1));
+                self.streak += 1.0 / f32::from(hops.max(1));
                 if hops <= 1 {
                     self.rest_until_s = now_s + LOST_REST_S;
                 }
@@ -119,7 +128,7 @@ impl Profile {
     }
 
     fn capacity(&self) -> f32 {
-        self.ratio() * (1.0 + self.agreed.min(32.0))
+        self.ratio() * (1.0 + self.agreed.min(32.0)) * (-2.0 * self.streak).exp2()
     }
 
     fn speed(&self) -> f32 {

@@ -15,18 +15,41 @@ const HOUR: u64 = 3_600_000;
 #[test]
 fn capacity_grows_with_agreement_and_losses_weigh_more_than_refusals() {
     let mut p = profiles();
+    for _ in 0..2 {
+        p.report(at(0), router(2), Report::BuildRejected);
+        p.report(at(0), router(3), Report::BuildTimedOut { hops: 1 });
+    }
     for _ in 0..4 {
         p.report(at(0), router(1), Report::BuildAgreed);
         p.report(at(0), router(2), Report::BuildAgreed);
         p.report(at(0), router(3), Report::BuildAgreed);
     }
-    for _ in 0..2 {
-        p.report(at(0), router(2), Report::BuildRejected);
-        p.report(at(0), router(3), Report::BuildTimedOut { hops: 1 });
-    }
     let capacity = |n| p.standing(&router(n)).capacity;
     assert!(capacity(1) > capacity(2) && capacity(2) > capacity(3) && capacity(3) > capacity(99));
     assert!((capacity(99) - 0.5).abs() < 1e-6, "the unknown are neither good nor bad");
+}
+
+#[test]
+fn losses_in_a_row_weigh_more_than_old_fame_for_a_while() {
+    let mut p = profiles();
+    for _ in 0..4 {
+        p.report(at(0), router(1), Report::BuildAgreed);
+    }
+    for _ in 0..4 {
+        p.report(at(1_000), router(1), Report::BuildTimedOut { hops: 2 });
+    }
+    let capacity = |p: &Profiles| p.standing(&router(1)).capacity;
+    assert!(capacity(&p) < 0.4, "it has changed: {}", capacity(&p));
+    let mut later = profiles();
+    later.load(&p.save());
+    assert!(capacity(&later) > 1.0, "what was in a row is not saved");
+    p.report(at(HOUR), router(1), Report::TestPassed { rtt_ms: 10 });
+    assert!(capacity(&p) > 1.0, "it gets another chance: {}", capacity(&p));
+    for _ in 0..4 {
+        p.report(at(HOUR), router(1), Report::BuildTimedOut { hops: 2 });
+    }
+    p.report(at(HOUR), router(1), Report::BuildAgreed);
+    assert!(capacity(&p) > 1.0, "and agreeing ends the row: {}", capacity(&p));
 }
 
 #[test]

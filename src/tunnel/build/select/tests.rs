@@ -439,3 +439,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_only_ever_lost_what_we_asked_is_taken_last() {
+    let mut rng = Rng::from_seed(4);
+    let me = own(&mut rng);
+    for (good, shunned) in [(12, true), (3, false)] {
+        let peers = live(&mut rng, 30, |_, _| {});
+        let silent: Vec<RouterHash> = peers[good..].iter().map(|r| r.keys.hash).collect();
+        let view = with(&peers, &me, |n, entry| {
+            if n >= good {
+                entry.standing.capacity = 0.33;
+            }
+        });
+        let mut taken = 0;
+        for client in [false, true] {
+            for _ in 0..100 {
+                let mut ask = Ask::new(&mut rng, Direction::Outbound, 2);
+                ask.client = client;
+                let hops = ask.run(&view, &SelectPolicy::default(), &mut rng).expect("found");
+                taken += hops.iter().filter(|h| silent.contains(h)).count();
+            }
+        }
+        // Of too few others, everybody is better than always the same.
+        assert_eq!(taken == 0, shunned, "{taken} with {good} others");
+    }
+}
