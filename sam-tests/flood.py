@@ -53,6 +53,7 @@ FLOODS = [
     ("sybils", ["sybils", "--attackers=40", "--caps=XfR"], "40 routers that link and then keep silent"),
     ("infos", ["infos", "--rate=5000", "--prepared=100000", "--attackers=5"], "signed RouterInfos of nobody"),
 ]
+I2PD_TRIES = 4
 # What i2pd 2.45.1 cannot be measured with: its bridge hangs when many sessions are closed.
 NOT_FOR_I2PD = {"sam-sessions"}
 QUICK = {"m1-random", "slow", "sybils", "builds", "lookups", "garlic", "leases", "syns", "sam-sockets", "sam-sessions", "infos"}
@@ -374,12 +375,25 @@ def markdown(rows):
     return "\n".join(lines + ["| " + " | ".join(cells(r)) + " |" for r in rows])
 
 
+def opened(kind, base):
+    """A network with its sessions. i2pd forgets now and then to publish one: then another network is tried."""
+    for tries in range(I2PD_TRIES if kind == "i2pd" else 1, 0, -1):
+        side = Side(kind, base)
+        try:
+            side.open()
+            return side
+        except Exception as e:
+            side.close(tries == 1)
+            if tries == 1:
+                raise
+            print(f"     once more: {e}", flush=True)
+
+
 def run_side(kind, floods, a, base):
     """Rows and complaints of one victim."""
-    side, rows, bad = Side(kind, base), [], []
+    side, rows, bad = opened(kind, base), [], []
     keep = a.keep
     try:
-        side.open()
         print(f"{kind}: {ROUTERS} routers, the victim is {side.victim.name}, {side.victim.ip}", flush=True)
         for name, words, _ in floods:
             try:
