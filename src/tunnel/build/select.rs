@@ -28,7 +28,7 @@ const TIER_ALONE_CAREFUL: usize = 3;
 /// A router of this capacity has agreed to a tunnel of ours, and has not lost as many. Tiers are computed now and then, and
 /// leave out half of those who agree; this is known at once.
 const CAPACITY_PROVEN: f32 = 1.0;
-/// A router of less capacity has refused or lost what we asked of it twice, and never agreed.
+/// A router of less capacity has only ever refused or lost what we asked of it, or lost several builds in a row lately.
 const CAPACITY_DOUBTFUL: f32 = 0.4;
 /// Below this number of known routers the share of one router in our tunnels is not limited.
 const SHARE_FROM: usize = 12;
