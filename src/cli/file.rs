@@ -50,7 +50,7 @@ fn key_at(text: &str, line: usize) -> Option<&str> {
 
 /// Our words for what the parser found; always one line.
 fn explain(message: &str, key: Option<&str>) -> String {
-    let message = message.trim().replace('\n', " ");
+    let message = message.trim().replace(char::is_control, " ");
     if let Some(name) = message.strip_prefix("unknown field `").and_then(|m| m.split('`').next()) {
         return format!("there is no setting {name}; `samovar config` lists all of them");
     }

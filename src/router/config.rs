@@ -204,9 +204,13 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A problem with `key`.
+    /// A problem with `key`. Line ends and other control characters, which a cited value may hold, become escapes.
     pub fn new(key: &'static str, problem: impl Into<String>) -> Self {
-        Self { key, problem: problem.into() }
+        let mut line = String::new();
+        for c in problem.into().chars() {
+            if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        }
+        Self { key, problem: line }
     }
 }
 

@@ -118,10 +118,18 @@ fn errors_name_line_and_key_in_one_line() {
         "{}",
         says("port = 1\nport = 2")
     );
-    for text in ["port", "port = ", "= 3", "[x]", "port = 'a\nb'", "\u{0}"] {
+    for text in ["port", "port = ", "= 3", "[x]", "port = 'a\nb'", "\u{0}", "\"a\\u001b\" = 1"] {
         let error = says(text);
-        assert!(error.starts_with("line ") && !error.contains('\n'), "{error}");
+        assert!(error.starts_with("line ") && !error.chars().any(char::is_control), "{error:?}");
     }
+}
+
+#[test]
+fn a_complaint_that_cites_a_value_with_a_line_end_is_one_line() {
+    let mut config = RouterConfig::default();
+    parse("\nbandwidth = \"\\n\"").unwrap().apply(&mut config);
+    let error = config.validate().unwrap_err().to_string();
+    assert!(error.contains("\\n") && !error.chars().any(char::is_control), "{error:?}");
 }
 
 #[test]
