@@ -46,7 +46,7 @@ def binary(name):
     return TARGET_DIR / "debug" / f"fuzz_{name}"
 
 
-def run(name, seconds):
+def run(name, seconds, seed):
     """Runs one target; gives the line to print and whether it went well."""
     corpus, seeds = HERE / "corpus" / name, TARGET_DIR / "fuzz-seeds" / name
     artifacts = HERE / "artifacts" / name
@@ -56,7 +56,7 @@ def run(name, seconds):
     before = set(artifacts.iterdir())
     command = [
         binary(name), corpus, seeds, f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048",
-        "-max_len=4096", "-print_final_stats=1", f"-artifact_prefix={artifacts}/",
+        "-max_len=4096", "-print_final_stats=1", f"-artifact_prefix={artifacts}/", f"-seed={seed}",
     ]
     env = dict(os.environ, FUZZ_SEEDS=str(seeds), RUST_BACKTRACE="1")
     done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
@@ -81,6 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="time for each target")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at a time")
+    parser.add_argument("--seed", type=int, default=0, help="of the fuzzer's choices; 0: another each time")
     parser.add_argument("--target", default="", help="this one alone")
     parser.add_argument("--input", default="", help="a file to run the target on once")
     options = parser.parse_args()
@@ -98,7 +99,7 @@ def main():
                 name = next(queue, None)
             if name is None:
                 return
-            line, good = run(name, options.seconds)
+            line, good = run(name, options.seconds, options.seed)
             with lock:
                 print(line, flush=True)
                 if not good:
