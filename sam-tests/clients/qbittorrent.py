@@ -234,7 +234,7 @@ def without_i2p(net):
 
 def with_i2p(net, size=64 * MIB, hops=3, limit=300):
     """Debian 13's version: one seeds, another and libtorrent load."""
-    lt = swarm.library()
+    lt = swarm.speaker()
     root = debian("trixie")
     base = pathlib.Path(tempfile.mkdtemp(prefix="samovar-qb-"))
     programs, peer = [], None

@@ -21,7 +21,7 @@ NAME, BIG, SMALL = "swarm", "big.bin", "readme.txt"
 PIECE = 256 * 1024
 
 
-def library():
+def speaker():
     """libtorrent, if it is here and speaks SAM."""
     try:
         import libtorrent
@@ -151,7 +151,7 @@ def check(peer, hashes):
 
 def swarm(net, size, hops, leechers=2, limit=300):
     """One seed and so many leechers; returns what was measured, in words."""
-    lt = library()
+    lt = speaker()
     base = pathlib.Path(tempfile.mkdtemp(prefix="samovar-swarm-"))
     peers = []
     cpu = net.cpu_seconds()
