@@ -20,7 +20,7 @@ pub(crate) const HIGH_CAPACITY_MAX: usize = 75;
 pub(crate) const FAST_MAX: usize = 30;
 
 const HALF_LIFE_S: f32 = 6.0 * 3600.0;
-/// Who may have lost builds because of another hop is not shunned for long.
+/// Who may have lost builds because of another hop need not be shunned for long.
 const STREAK_HALF_LIFE_S: f32 = 900.0;
 const REJECT_REST_S: u64 = 20;
 const LOST_REST_S: u64 = 60;
@@ -88,8 +88,9 @@ impl Profile {
                 self.rest_until_s = now_s + REJECT_REST_S;
             }
             Report::BuildTimedOut { hops } => {
-                self.lost += 1.0 / f32::from(hops.max(1));
-                self.streak += 1.0 / f32::from(hops.max(1));
+                let share = 1.0 / f32::from(hops.max(1));
+                self.lost += share;
+                self.streak += share;
                 if hops <= 1 {
                     self.rest_until_s = now_s + LOST_REST_S;
                 }

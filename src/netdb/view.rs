@@ -138,8 +138,9 @@ impl PeerView {
     /// The floodfill for `key` to ask after those that were `asked`: one whose subnet has not been asked twice already,
     /// as long as there is such a one near, so that the questions of a search do not all go to one place (D4).
     ///
-    /// Once [`SILENT_MAX`] of the asked were `silent`, every second one is the nearest of those that have answered
-    /// us before, however far: whoever fills the network with floodfills that do not exist does not keep us from it.
+    /// Once [`SILENT_MAX`] of the asked were `silent`, every second one is the nearest of those that we have had contact
+    /// with and that left no more questions open than they answered, however far and whatever its subnet: whoever fills
+    /// the network with floodfills that do not exist does not keep us from it.
     pub fn next_floodfill(
         &self,
         key: &Hash,
@@ -151,10 +152,10 @@ impl PeerView {
         let skip = |h: &RouterHash| asked.contains(h) || exclude(h);
         if silent >= SILENT_MAX && asked.len().is_multiple_of(2) {
             let routing = RoutingKey::new(key, wall_ms);
-            let answering = |p: &&Arc<PeerEntry>| p.standing.contacted && p.standing.answers >= 0.5;
-            let proven = self.0.floodfills.iter().filter(answering);
-            let proven = proven.filter(|p| p.dialable(wall_ms) && !skip(&p.hash));
-            if let Some(found) = closest(&routing, proven, |p| p.hash, 1).first() {
+            let known = |p: &&Arc<PeerEntry>| p.standing.contacted && p.standing.answers >= 0.5;
+            let known = self.0.floodfills.iter().filter(known);
+            let known = known.filter(|p| p.dialable(wall_ms) && !skip(&p.hash));
+            if let Some(found) = closest(&routing, known, |p| p.hash, 1).first() {
                 return Some(Arc::clone(found));
             }
         }
@@ -203,7 +204,7 @@ impl PeerView {
     }
 }
 
-/// Silent floodfills of one search that make us turn to those that have answered before.
+/// Silent floodfills of one search that make us turn to those that we know.
 const SILENT_MAX: usize = 2;
 /// [`PeerView::next_floodfill`] asks for so many at a time.
 const NEXT_FROM: usize = 8;

@@ -3,7 +3,7 @@
 //!
 //! One lookup per hash, shared by all callers. Floodfills are asked nearest first, the second half a second after
 //! the first and never more than two at a time; one that is silent for 1.5 s is no longer waited for, though a late
-//! answer still counts. When all have been asked the round begins again, since a lease set may just be on its way to
+//! answer still counts, and after two such ones every second question goes to a floodfill that we know. When all have been asked the round begins again, since a lease set may just be on its way to
 //! them; it ends after ten seconds, or sooner when everybody has said twice that they do not have it.
 //!
 //! Silence may be the fault of our own tunnels: the next question goes through others than those that brought no answer,

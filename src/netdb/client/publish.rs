@@ -2,10 +2,11 @@
 //! Publishing a destination's own lease set.
 //!
 //! A version goes to the three nearest floodfills at once, each with a token to send back through one of our inbound
-//! tunnels; one that is silent for three seconds is replaced by the next nearest. The first confirmation makes the
-//! destination reachable and is reported. Three seconds later the lease set is looked up at another floodfill; if it
-//! is not there, it is stored anew elsewhere, at once and then with growing pauses, at most five times. At UTC midnight,
-//! when other floodfills become responsible, it is stored again; an encrypted one then gets another key and comes anew.
+//! tunnels; one that is silent for three seconds is replaced by the next (see [`PeerView::next_floodfill`]). The first
+//! confirmation makes the destination reachable and is reported. Three seconds later the lease set is looked up at another
+//! floodfill, or where it was stored if two others are silent; if it is not there, it is stored anew elsewhere, at once
+//! and then with growing pauses, at most five times. At UTC midnight, when other floodfills become responsible, it is
+//! stored again; an encrypted one then gets another key and comes anew.
 
 use super::super::message::{Tunnels, garlic_for_router, nonzero, store};
 use super::super::routing::{MIDNIGHT_WINDOW_MS, day_number, neighbour_day};
@@ -13,7 +14,7 @@ use super::super::tags::Tags;
 use super::super::view::{PeerEntry, PeerView};
 use super::{Publication, sealed_lookup};
 use crate::base::{Mono, Now, Rng};
-use crate::wire::{DatabaseStore, I2np, I2npKind, RouterHash, TunnelId, Wire};
+use crate::wire::{DatabaseStore, Hash, I2np, I2npKind, RouterHash, TunnelId, Wire};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -307,10 +308,20 @@ impl LeasePublisher {
         let key = current.key();
         let used: Vec<RouterHash> = self.stores.iter().map(|s| s.floodfill).collect();
         let silent = self.stores.iter().filter(|s| !s.confirmed && !s.is_open(now.mono)).count();
-        let next = |trust: &dyn Fn(&RouterHash) -> bool| {
-            self.view.next_floodfill(&key, now.wall_ms, &used, silent, |h| !trust(h))
-        };
-        next(&|h| !self.distrusted.contains(h)).or_else(|| next(&|_| true))
+        self.next_but(now, &key, &used, silent, |h| self.distrusted.contains(h))
+    }
+
+    /// The next floodfill to turn to; one of those to `avoid` only if there is no other.
+    fn next_but(
+        &self,
+        now: Now,
+        key: &Hash,
+        asked: &[RouterHash],
+        silent: usize,
+        avoid: impl Fn(&RouterHash) -> bool,
+    ) -> Option<Arc<PeerEntry>> {
+        let next = self.view.next_floodfill(key, now.wall_ms, asked, silent, avoid);
+        next.or_else(|| self.view.next_floodfill(key, now.wall_ms, asked, silent, |_| false))
     }
 
     /// Near UTC midnight the floodfill of the other day gets a copy too; nobody waits for its confirmation.
@@ -373,13 +384,11 @@ impl LeasePublisher {
         }
         let Some((tunnel, reply)) = self.tunnels.pick(&mut self.rng) else { return };
         let key = current.key();
-        let (tried, silent) = (&self.verifies, self.verifies_silent);
         // Whoever confirmed is asked only when the others stay silent.
+        let silent = self.verifies_silent;
         let last = silent + 1 >= VERIFY_TRIES;
         let stored = |h: &RouterHash| !last && self.stores.iter().any(|s| s.confirmed && s.floodfill == *h);
-        let other = self.view.next_floodfill(&key, now.wall_ms, tried, silent, stored);
-        let any = || self.view.next_floodfill(&key, now.wall_ms, tried, silent, |_| false);
-        let Some(floodfill) = other.or_else(any) else {
+        let Some(floodfill) = self.next_but(now, &key, &self.verifies, silent, stored) else {
             self.repair(now);
             return;
         };

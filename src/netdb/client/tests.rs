@@ -95,7 +95,7 @@ fn silent_floodfills_cost_time_but_not_the_lease_set() {
 }
 
 #[test]
-fn floodfills_that_have_answered_before_are_found_among_many_that_do_not_exist() {
+fn floodfills_that_we_know_are_found_among_many_that_do_not_exist() {
     for seed in 0..4 {
         let mut sim = Sim::new(30 + seed, 42, 40);
         sim.introduce_all();

@@ -165,7 +165,7 @@ fn d4_a_search_asks_two_of_a_subnet_and_then_elsewhere() {
 }
 
 #[test]
-fn after_silence_every_second_question_goes_to_a_floodfill_that_has_answered_before() {
+fn after_silence_every_second_question_goes_to_a_floodfill_that_we_know() {
     let mut rng = Rng::from_seed(8);
     let mut entries: Vec<PeerEntry> =
         (0..200).map(|n| floodfill(&mut rng, &format!("{}.7.1.1", 11 + n))).collect();

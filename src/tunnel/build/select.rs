@@ -22,11 +22,11 @@ const SAMPLES: usize = 48;
 const SEARCH_STEPS: usize = 4_000;
 /// A tier is used alone if it has at least this many routers, or three for each hop.
 const TIER_ALONE_MIN: usize = 10;
-/// The same for the upper tiers when builds failed lately, or two for each hop: a few routers that have shown what they
-/// are worth beat any number of strangers, who may be one attacker's.
-const TIER_ALONE_CAREFUL: usize = 3;
-/// A router of this capacity has agreed to a tunnel of ours, and has not lost as many. Tiers are computed now and then, and
-/// leave out half of those who agree; this is known at once.
+/// So many routers, or two for each hop, are enough to leave out others that are worse: when builds failed lately, a few
+/// that have shown what they are worth beat any number of strangers, who may be one attacker's.
+const FEW: usize = 3;
+/// A router of this capacity has agreed to tunnels of ours, and lost fewer. Tiers are computed now and then, and leave out
+/// half of those who agree; this is known at once.
 const CAPACITY_PROVEN: f32 = 1.0;
 /// A router of less capacity has only ever refused or lost what we asked of it, or lost several builds in a row lately.
 const CAPACITY_DOUBTFUL: f32 = 0.4;
@@ -197,10 +197,10 @@ fn explicit(view: &PeerView, want: &Want<'_>) -> Result<Vec<Hop>, NoHops> {
     Ok(hops)
 }
 
-/// It agreed to tunnels of ours, and lost fewer.
 fn is_proven(peer: &PeerEntry) -> bool {
-    let agreed = peer.standing.tier == Tier::Standard && peer.standing.capacity >= CAPACITY_PROVEN;
-    peer.standing.tier >= Tier::HighCapacity || agreed
+    let standing = &peer.standing;
+    standing.tier >= Tier::HighCapacity
+        || (standing.tier == Tier::Standard && standing.capacity >= CAPACITY_PROVEN)
 }
 
 impl Search<'_> {
@@ -245,7 +245,7 @@ impl Search<'_> {
             (false, true) => &[Tier::HighCapacity],
             (false, false) => &[],
         };
-        let enough = TIER_ALONE_MIN.max(length.saturating_mul(3));
+        let (enough, few) = (TIER_ALONE_MIN.max(length.saturating_mul(3)), FEW.max(length.saturating_mul(2)));
         for floor in floors {
             let good = |p: &Arc<PeerEntry>| p.standing.tier >= *floor && self.wide_enough(p);
             if rested.iter().filter(|p| good(p)).count() >= enough {
@@ -257,13 +257,13 @@ impl Search<'_> {
             // Of so few each has a large share of our tunnels; that is better than none.
             let proven = usable.iter().filter(|p| self.rested(p) && is_proven(p) && self.wide_enough(p));
             let proven: Vec<_> = proven.copied().collect();
-            if proven.len() >= TIER_ALONE_CAREFUL.max(length.saturating_mul(2)) {
+            if proven.len() >= few {
                 return proven;
             }
         }
         rested.retain(|p| p.standing.tier >= Tier::Standard && self.wide_enough(p));
         let hopeful = |p: &Arc<PeerEntry>| p.standing.capacity >= CAPACITY_DOUBTFUL;
-        if rested.iter().filter(|p| hopeful(p)).count() >= TIER_ALONE_CAREFUL.max(length.saturating_mul(2)) {
+        if rested.iter().filter(|p| hopeful(p)).count() >= few {
             rested.retain(|p| hopeful(p));
         }
         rested
