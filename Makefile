@@ -54,7 +54,7 @@ doc: ## the documents of the library, warnings are errors
 fuzz: ## every fuzz target for a while (SECONDS=60 TARGET=name JOBS=2), or one on a file (TARGET=name INPUT=file)
 	fuzz/run.py --seconds $(SECONDS) --jobs $(JOBS) $(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
 
-# The same choices each time: what CI finds is due to a change. New ground is for `make fuzz`.
+# The same seed each time, so that CI covers much the same from run to run. New ground is for `make fuzz`.
 fuzz-quick: ## the short form: 20 seconds for each target
 	fuzz/run.py --seconds 20 --jobs $(JOBS) --seed 1
 

@@ -53,6 +53,7 @@ FLOODS = [
     ("sybils", ["sybils", "--attackers=40", "--caps=XfR"], "40 routers that link and then keep silent"),
     ("infos", ["infos", "--rate=5000", "--prepared=100000", "--attackers=5"], "signed RouterInfos of nobody"),
 ]
+# Networks of i2pd that are tried until one comes up.
 I2PD_TRIES = 4
 # What i2pd 2.45.1 cannot be measured with: its bridge hangs when many sessions are closed.
 NOT_FOR_I2PD = {"sam-sessions"}
@@ -385,6 +386,7 @@ def opened(kind, base):
         except Exception as e:
             side.close(tries == 1)
             if tries == 1:
+                print(f"logs are kept in {side.net.dir}")
                 raise
             print(f"     once more: {e}", flush=True)
 
