@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use samovar::router::RouterConfig;
-use samovar::router::config::SUBSCRIPTION_DEFAULT;
+use samovar::router::config::{Bounds, SUBSCRIPTION_DEFAULT};
 
 use super::Failure;
 use super::access;
@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Settings, String> {
 /// The key that a line, or the nearest line above it, sets.
 fn key_at(text: &str, line: usize) -> Option<&str> {
     let keys = text.lines().take(line).filter_map(|l| l.split_once('=')).map(|(key, _)| key.trim());
-    keys.filter(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
+    keys.filter(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)))
         .last()
 }
 
@@ -90,7 +90,26 @@ pub(super) fn default_text() -> String {
             let _ = writeln!(out, "# {key} = {value}");
         }
     }
+    put_bounds(&mut out);
     out
+}
+
+/// The bounds, a line each: there are many, and few will ever want to change one.
+fn put_bounds(out: &mut String) {
+    out.push_str(
+        "\n## Bounds of what others may make the router do and hold, besides those above. Nobody needs to set them. Each can\n\
+         ## be lower than its default, which is shown, and no higher; behind it the least value and what it bounds.\n",
+    );
+    let mut group = "";
+    for bound in Bounds::TABLE {
+        if bound.group != group {
+            group = bound.group;
+            let _ = writeln!(out, "\n## {group}.");
+        }
+        let line = format!("# {} = {}", bound.key, bound.default);
+        let unit = bound.unit.suffix();
+        let _ = writeln!(out, "{line:<46}# {}{unit} or more. {}", bound.least, bound.about);
+    }
 }
 
 #[expect(clippy::too_many_lines, reason = "a list of settings")]

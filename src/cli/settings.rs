@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Settings as the file and the flags give them: each may be missing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use samovar::router::RouterConfig;
+use samovar::router::config::Bound;
 use samovar::tunnel::PoolConfig;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
@@ -31,6 +33,20 @@ impl<T: FromStr> FromStr for Switch<T> {
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Switch<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Name of a bound, as [`Bound::named`] knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BoundKey(&'static str);
+
+impl<'de> Deserialize<'de> for BoundKey {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let key = format!("bounds.{}", String::deserialize(d)?);
+        match Bound::named(&key) {
+            Some(bound) => Ok(Self(bound.key)),
+            None => Err(de::Error::custom(format_args!("unknown field `{key}`"))),
+        }
     }
 }
 
@@ -84,6 +100,7 @@ pub(super) struct Settings {
     pub(super) sam_tls_key: Option<PathBuf>,
     pub(super) sam_forward_certs: Option<Vec<PathBuf>>,
     pub(super) sam_forward_anywhere: Option<bool>,
+    pub(super) bounds: BTreeMap<BoundKey, u64>,
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {
@@ -96,6 +113,11 @@ impl Settings {
     /// Puts what is set into `config`; later calls win over earlier ones.
     pub(super) fn apply(mut self, config: &mut RouterConfig) {
         self.apply_limits(config);
+        for (key, value) in &self.bounds {
+            if let Some(bound) = Bound::named(key.0) {
+                bound.set(&mut config.bounds, *value);
+            }
+        }
         access::apply(&mut self, &mut config.sam_access);
         if self.data_dir.is_some() {
             config.data_dir = self.data_dir;

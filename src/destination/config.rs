@@ -2,9 +2,26 @@
 //! Settings of a session and of a stream. Values out of range are clamped, as session options always were.
 
 use super::{BlindedAccess, DestinationKeys, Encryption};
-use crate::stream;
 use crate::tunnel::PoolConfig;
+use crate::{garlic, stream};
 use std::time::Duration;
+
+/// Bounds of every session, whatever its settings ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of garlic sessions.
+    pub garlic: garlic::Limits,
+    /// Of streams, where [`StreamOptions`] do not say otherwise; of the window the smaller counts.
+    pub streams: stream::Config,
+    /// Most timeouts in a row that a session may ask for. Default 30.
+    pub resends_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { garlic: garlic::Limits::default(), streams: stream::Config::default(), resends_max: 30 }
+    }
+}
 
 /// Streaming settings of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,10 +22,10 @@ use super::database::{Database, Outcome};
 use super::leases::Leases;
 use super::open::Open;
 use super::peers::Peers;
-use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, SessionConfig};
+use super::{BlindedAccess, ConnectOptions, DestinationKeys, Error, I2pStream, Limits, SessionConfig};
 use crate::base::{Budget, Doorbell, Map, Mono, Now, Rng, map};
 use crate::crypto::{Verified, X25519Secret};
-use crate::garlic::{self, Sessions, Strangers};
+use crate::garlic::{Sessions, Strangers};
 use crate::netdb::PeerView;
 use crate::stream::{self, StreamId, Table};
 use crate::tunnel::{Delivery, PoolState};
@@ -127,20 +127,20 @@ struct Call {
     options: ConnectOptions,
 }
 
-fn stream_config(config: &SessionConfig) -> stream::Config {
+fn stream_config(config: &SessionConfig, limits: &Limits) -> stream::Config {
     stream::Config {
         streams_max: config.streams.max_streams,
         connect_timeout: config.streams.connect_timeout,
-        window_max: config.streams.max_window.clamp(1, 512),
+        window_max: config.streams.max_window.clamp(1, limits.streams.window_max.max(1)),
         answer_pings: config.streams.answer_pings,
-        resends_max: config.streams.max_resends.clamp(1, 30),
+        resends_max: config.streams.max_resends.clamp(1, limits.resends_max.max(1)),
         mtu: config.streams.max_message.clamp(512, 1812),
         keepalive: config.streams.keepalive,
         interactive: config.streams.interactive,
         per_peer_limits: config.streams.peer_limits,
         total_limits: config.streams.total_limits,
         limits_drop: config.streams.limits_drop,
-        ..stream::Config::default()
+        ..limits.streams.clone()
     }
 }
 
@@ -173,31 +173,27 @@ pub(crate) struct Engine {
     needs_publishing: bool,
     metrics: Arc<DestinationMetrics>,
     budget: Budget,
+    limits: Limits,
 }
 
 impl Engine {
-    /// `strangers` is the router's budget of New Sessions, and how many of them a second are ours in any case.
+    /// `strangers` is the router's budget of New Sessions beyond those that `limits` gives us in any case.
     pub(crate) fn new(
         config: &SessionConfig,
         keys: DestinationKeys,
-        strangers: (Arc<Strangers>, u32),
+        strangers: Arc<Strangers>,
+        limits: Limits,
         mut rng: Rng,
     ) -> Self {
         let hash = keys.destination().hash();
         // Fresh encryption keys at every start: peers drop what they remember of us (end-to-end notes, 3.9).
         let encryption = X25519Secret::random(&mut rng);
-        let (budget, share) = strangers;
-        let limits = garlic::Limits {
-            new_sessions_per_s: share,
-            new_sessions_burst: share.saturating_mul(4),
-            ..garlic::Limits::default()
-        };
-        let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), limits).sharing(budget);
+        let sessions = Sessions::new(encryption, hash, rng.fork("garlic"), limits.garlic).sharing(strangers);
         let mut streams = Table::new(
             keys.destination().clone(),
             keys.signing().clone(),
             keys.offline().cloned(),
-            stream_config(config),
+            stream_config(config, &limits),
             rng.fork("streams"),
         );
         if !config.streams_by_listener {
@@ -233,6 +229,7 @@ impl Engine {
             needs_publishing: !config.unpublished,
             metrics: Arc::default(),
             budget: Budget::default(),
+            limits,
             keys,
             rng,
         }
@@ -256,7 +253,7 @@ impl Engine {
 
     /// Another program takes the session over: new streams go by its settings. Tunnels and lease set stay.
     pub(crate) fn adopt(&mut self, config: &SessionConfig) {
-        self.streams.set_config(stream_config(config));
+        self.streams.set_config(stream_config(config, &self.limits));
     }
 
     /// Whether no stream is open or still ending.

@@ -23,7 +23,7 @@ mod ports;
 mod socket;
 pub(crate) mod task;
 
-pub use config::{ConnectOptions, SessionConfig, StreamOptions};
+pub use config::{ConnectOptions, Limits, SessionConfig, StreamOptions};
 pub use datagram::{
     Datagram, DatagramBinding, DatagramCounts, DatagramOptions, DatagramSender, DatagramStyle, RAW_MAX,
     REPLIABLE_MAX,

@@ -469,10 +469,8 @@ impl Router {
             counts,
             ports,
         });
-        // A tenth is a destination's own in any case.
-        let share = (self.inner.config.limits.garlic_per_second / 10).max(1);
-        let strangers = (self.inner.strangers.clone(), share);
-        let engine = Engine::new(&config, keys, strangers, rng.fork("engine"))
+        let (strangers, limits) = (self.inner.strangers.clone(), self.inner.config.destination_limits());
+        let engine = Engine::new(&config, keys, strangers, limits, rng.fork("engine"))
             .with_budget(&self.inner.budget)
             .dated_after(self.published(hash));
         let (nickname, b32) = (config.nickname.clone(), session.destination().b32());

@@ -30,6 +30,7 @@ use crate::tunnel::TunnelKey;
 use crate::tunnel::build::{self, Builder, BuilderConfig, Gate};
 use crate::tunnel::plane::{Plane, PlaneConfig};
 use crate::tunnel::task as plane_task;
+use crate::wire::RouterHash;
 
 /// Socket reads of all peers that wait for the plane; a full queue stops their reading.
 const PEER_BATCHES: usize = 64;
@@ -293,23 +294,7 @@ fn control(
 ) -> Control {
     let now = clock.now();
     let hash = keys.hash();
-    let mut netdb_config = if config.test_network {
-        netdb::Config::for_test_network(hash, config.net_id)
-    } else {
-        netdb::Config { net_id: config.net_id, ..netdb::Config::new(hash) }
-    };
-    netdb_config.min_floodfill_version = config.min_floodfill_version();
-    if config.floodfill {
-        netdb_config = netdb_config.with_floodfill();
-    }
-    let limits = &config.limits;
-    if limits.known_routers > 0 {
-        netdb_config.routers_max = limits.known_routers;
-    }
-    if limits.lease_sets > 0 {
-        netdb_config.lease_sets_max = limits.lease_sets;
-    }
-    netdb_config.lookups_per_second = limits.lookups_per_second.into();
+    let netdb_config = netdb_config(config, hash);
     let engine = netdb::Engine::new(netdb_config, now, rng.fork("netdb")).with_budget(budget);
     let router_keys = build::RouterKeys::new(hash, keys.encryption().clone());
     let builder = Builder::new(router_keys, builder_config(config, budget), rng.fork("builder"));
@@ -328,7 +313,29 @@ fn control(
     )
 }
 
-fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
+pub(super) fn netdb_config(config: &RouterConfig, hash: RouterHash) -> netdb::Config {
+    let mut netdb = if config.test_network {
+        netdb::Config::for_test_network(hash, config.net_id)
+    } else {
+        netdb::Config { net_id: config.net_id, ..netdb::Config::new(hash) }
+    };
+    netdb.min_floodfill_version = config.min_floodfill_version();
+    if config.floodfill {
+        netdb = netdb.with_floodfill();
+    }
+    let limits = &config.limits;
+    if limits.known_routers > 0 {
+        netdb.routers_max = limits.known_routers;
+    }
+    if limits.lease_sets > 0 {
+        netdb.lease_sets_max = limits.lease_sets;
+    }
+    netdb.lookups_per_second = limits.lookups_per_second.into();
+    config.bounds.fill_netdb(&mut netdb);
+    netdb
+}
+
+pub(super) fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
     let mut builder =
         if config.test_network { BuilderConfig::test_network() } else { BuilderConfig::default() };
     builder.select.min_version = config.min_hop_version();
@@ -339,6 +346,7 @@ fn builder_config(config: &RouterConfig, budget: &Budget) -> BuilderConfig {
     admission.garlic_per_second = limits.garlic_per_second;
     admission.transit_kbs = limits.transit_rate().map(|rate| rate / 1_000);
     admission.budget = budget.clone();
+    config.bounds.fill_builder(&mut builder, config.test_network);
     builder
 }
 
@@ -353,8 +361,9 @@ fn face(config: &RouterConfig, port: u16) -> PublicFace {
     }
 }
 
-fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
-    let usual = TransportConfig::default();
+pub(super) fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
+    let mut usual = TransportConfig::default();
+    config.bounds.fill_transport(&mut usual);
     // Of the sockets for links a quarter is for those that are being made.
     let (links, making) =
         config.socket_shares().map_or((usize::MAX, usize::MAX), |(all, _)| (all - all / 4, (all / 8).max(1)));
@@ -373,9 +382,10 @@ fn transport_config(config: &RouterConfig, port: u16) -> TransportConfig {
     }
 }
 
-fn plane_config(config: &RouterConfig) -> PlaneConfig {
-    let transit_max = config.transit_tunnels();
-    PlaneConfig { transit_max, transit_rate: config.limits.transit_rate(), ..PlaneConfig::default() }
+pub(super) fn plane_config(config: &RouterConfig) -> PlaneConfig {
+    let mut plane = PlaneConfig::default();
+    config.bounds.fill_plane(&mut plane);
+    PlaneConfig { transit_max: config.transit_tunnels(), transit_rate: config.limits.transit_rate(), ..plane }
 }
 
 /// The configured port, the remembered one, or a fresh one above the well-known and below the ephemeral ranges.

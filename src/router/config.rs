@@ -5,9 +5,13 @@
 //! anything is opened or written. The command line and the configuration file fill the same struct.
 
 mod access;
+mod bounds;
 mod limits;
 
 pub use access::SamAccess;
+pub use bounds::{
+    Bound, Bounds, GarlicBounds, LinkBounds, NetDbBounds, SamBounds, StreamBounds, TunnelBounds, Unit,
+};
 pub use limits::NetworkLimits;
 
 use std::fmt;
@@ -15,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::destination;
 use crate::names::FeedUrl;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::types::HOPS_MAX;
@@ -135,6 +140,8 @@ pub struct RouterConfig {
     pub transit_tunnels_max: Option<usize>,
     /// How much others may make us do and hold.
     pub limits: NetworkLimits,
+    /// Smaller bounds of all rooms, which can only be lowered.
+    pub bounds: Bounds,
     /// The router's own tunnels. `None` (default): 2 hops and 3 tunnels each way, in test networks 1 hop and 2
     /// tunnels; see [`Self::exploratory_pool`].
     pub exploratory: Option<PoolConfig>,
@@ -181,6 +188,7 @@ impl Default for RouterConfig {
             transit: true,
             transit_tunnels_max: None,
             limits: NetworkLimits::default(),
+            bounds: Bounds::default(),
             exploratory: None,
             min_version: MIN_VERSION,
             min_floodfill: MIN_VERSION,
@@ -233,6 +241,7 @@ impl RouterConfig {
         self.validate_tunnels()?;
         self.sam_access.validate()?;
         self.limits.validate()?;
+        self.bounds.validate()?;
         if self.threads == 0 || self.threads > 64 {
             return Err(ConfigError::new("threads", format!("{} is not between 1 and 64", self.threads)));
         }
@@ -414,6 +423,11 @@ impl RouterConfig {
         let free = self.open_files?.saturating_sub(KEPT);
         let links = free * 4 / 5;
         Some((links.max(8), free - links + KEPT / 2))
+    }
+
+    /// What bounds each destination.
+    pub(crate) fn destination_limits(&self) -> destination::Limits {
+        self.bounds.destination(self.limits.garlic_per_second)
     }
 
     /// Whether this is the live network.

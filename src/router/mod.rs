@@ -32,7 +32,9 @@ pub mod storage;
 mod walltime;
 
 pub use api::{NotReady, Router, RouterBuilder, StartError};
-pub use config::{ConfigError, NetworkLimits, ReseedConfig, RouterConfig, SamAccess, SubscriptionConfig};
+pub use config::{
+    Bounds, ConfigError, NetworkLimits, ReseedConfig, RouterConfig, SamAccess, SubscriptionConfig,
+};
 pub use sam_start::USERS_FILE as SAM_USERS_FILE;
 pub use status::{Stage, Status};
 

@@ -53,6 +53,7 @@ fn sam_config(router: &Router) -> SamConfig {
     let config = &router.inner.config;
     let access = &config.sam_access;
     let mut sam = SamConfig { address: config.sam, udp: config.sam_udp, ..SamConfig::default() };
+    config.bounds.fill_sam(&mut sam.limits);
     sam.limits.linger = config.sam_linger;
     sam.limits.sockets = config.sam_clients_max;
     sam.limits.sessions = config.sam_sessions_max;

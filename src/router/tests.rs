@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::{Router, RouterConfig, Stage};
 use crate::destination::SessionConfig;
 
+mod bounds;
 mod isolation;
 mod keys;
 mod memory;

@@ -19,7 +19,7 @@ fn the_printed_file_means_the_defaults_with_and_without_its_comment_marks() {
         .filter_map(|l| l.strip_prefix("# "))
         .flat_map(|l| [l, "\n"])
         .collect();
-    assert_eq!(live.lines().count(), 44, "{live}");
+    assert_eq!(live.lines().count(), 44 + Bounds::TABLE.len(), "{live}");
     let mut explicit = configured(&live);
     // In the live network the command itself puts this one there, see `run`.
     assert_eq!(explicit.subscriptions.urls, [SUBSCRIPTION_DEFAULT]);
@@ -86,6 +86,43 @@ fn every_setting_arrives() {
     let pool = config.exploratory_pool().inbound;
     assert_eq!((pool.length, pool.quantity, config.threads, config.log.as_str()), (3, 2, 2, "debug"));
     assert_eq!((config.memory_max, config.sam_clients_max, config.sam_sessions_max), (64, 12, 3));
+}
+
+#[test]
+fn each_bound_goes_through_the_file_and_each_value_beyond_is_refused() {
+    for bound in Bounds::TABLE {
+        let key = bound.key;
+        let section = format!("port = 1\n[bounds]\n{} = {}", key.trim_start_matches("bounds."), bound.least);
+        for text in [format!("{key} = {}", bound.least), section] {
+            let config = configured(&text);
+            assert_eq!((bound.get(&config.bounds), config.validate()), (bound.least, Ok(())), "{text}");
+            for other in Bounds::TABLE.iter().filter(|b| b.key != key) {
+                assert_eq!(other.get(&config.bounds), other.default, "{text} changes {}", other.key);
+            }
+        }
+        assert_eq!(configured(&format!("{key} = {}", bound.default)).bounds, Bounds::default(), "{key}");
+        for value in [bound.default + 1, bound.least - 1] {
+            let problem = configured(&format!("{key} = {value}")).validate().unwrap_err();
+            assert!(problem.to_string().contains(&format!("{key}: {value} is not between")), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn a_bound_that_does_not_exist_or_is_no_number_is_refused_with_its_line() {
+    let says = |text: &str| parse(text).unwrap_err();
+    for text in ["port = 1\nbounds.colour = 2\n", "[bounds]\ncolour = 2", "port = 1\nbounds = { colour = 2 }"]
+    {
+        assert_eq!(
+            says(text),
+            "line 2: there is no setting bounds.colour; `samovar config` lists all of them"
+        );
+    }
+    assert!(says("bounds.dials = \"x\"").starts_with("line 1: bounds.dials: invalid type: string"));
+    assert!(says("bounds.dials = -1").starts_with("line 1: bounds.dials: "));
+    assert!(says("bounds.dials = 8\nbounds.dials = 9").starts_with("line 2: bounds.dials: duplicate key"));
+    assert!(says("bounds = 3").starts_with("line 1: bounds: invalid type: integer"));
+    assert!(says("links.dials = 3").starts_with("line 1: there is no setting links"));
 }
 
 #[test]

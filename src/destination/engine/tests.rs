@@ -61,8 +61,8 @@ impl Pair {
             config.unpublished = true;
             change(n, &mut config);
             let keys = DestinationKeys::generate(&mut rng).expect("keys");
-            let strangers = (Arc::new(Strangers::new(500)), 50);
-            let mut engine = Engine::new(&config, keys, strangers, rng.fork("engine"));
+            let strangers = Arc::new(Strangers::new(500));
+            let mut engine = Engine::new(&config, keys, strangers, Limits::default(), rng.fork("engine"));
             engine.set_pool(now, Arc::new(pool(now, n)));
             engine
         };

@@ -10,7 +10,7 @@
 //! | publishing our own RouterInfo | `publish.rs` |
 //! | stores and lookups of others (floodfill role) | `serve.rs` |
 //!
-//! Bounds: [`Config`] bounds routers and lease sets, 64 lookups at once, 512 waiting, 4,096 tags.
+//! Bounds: [`Config`] bounds routers and lease sets, [`Bounds`] searches and the work for others; 4,096 tags.
 
 mod publish;
 mod search;
@@ -19,7 +19,7 @@ mod serve;
 mod tests;
 mod types;
 
-pub use types::{Action, Config, Input, Source, Stats};
+pub use types::{Action, Bounds, Config, Input, Source, Stats};
 
 use super::facts::Facts;
 use super::limit::Bucket;
@@ -53,9 +53,6 @@ const PROFILE_COST: usize = 256;
 /// RouterInfos handed out for saving in one go.
 const SAVES_MAX: usize = 64;
 const TAGS_MAX: usize = 4_096;
-/// Unasked RouterInfos whose signatures we are ready to check.
-const UNASKED_PER_SECOND: u64 = 200;
-const UNASKED_BURST: u64 = 1_000;
 
 /// What the engine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +109,7 @@ impl Engine {
                 diverse: !config.test_network,
             },
         };
+        let bounds = config.bounds;
         let mut engine = Self {
             metrics: Arc::default(),
             routers: Routers::new(rules),
@@ -125,10 +123,10 @@ impl Engine {
             connected: BTreeSet::new(),
             unsaved: BTreeSet::new(),
             tags: Tags::new(&mut rng, TAGS_MAX),
-            searches: search::Searches::new(&mut rng),
+            searches: search::Searches::new(&mut rng, &bounds),
             publisher: publish::Publisher::default(),
-            server: serve::Server::new(&mut rng, config.lookups_per_second),
-            unasked: Bucket::new(UNASKED_PER_SECOND, UNASKED_BURST),
+            server: serve::Server::new(&mut rng, config.lookups_per_second, &bounds),
+            unasked: Bucket::new(bounds.unasked_per_second, bounds.unasked_per_second * 5),
             timers: TimerQueue::new(),
             actions: VecDeque::new(),
             memory: Account::default(),

@@ -4,14 +4,14 @@
 //! One [`Search`] per key, shared by all who want it. It asks one floodfill at a time, nearest first: directly when
 //! connected or when there are no tunnels yet, else through exploratory tunnels with a sealed question and a
 //! one-tag answer. An answer that names unknown routers makes us fetch those from whoever named them, at most
-//! [`FETCHES_MAX`] at once, so that a liar costs us little. An answer without any names is no error (i2pd sends
+//! [`Bounds::fetches`] at once, so that a liar costs us little. An answer without any names is no error (i2pd sends
 //! such); the next nearest is asked anyway. Spec: network database, "RouterInfo lookup", "Exploration".
 
 use super::super::limit::Bucket;
 use super::super::message::{garlic_for_router, lookup};
 use super::super::standing::Report;
 use super::super::store::Origin;
-use super::{Action, Engine, Source, Timer, VIEW_INTERVAL};
+use super::{Action, Bounds, Engine, Source, Timer, VIEW_INTERVAL};
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, Hash, I2np, I2npKind, LookupKind, ReplyEncryption,
@@ -20,16 +20,7 @@ use crate::wire::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Searches at once; more are refused.
-const SEARCHES_MAX: usize = 64;
-/// Fetches of routers that answers named, at once and waiting.
-const FETCHES_MAX: usize = 8;
-const FETCHES_WAITING_MAX: usize = 512;
-/// Routers taken from one answer.
-const NAMED_MAX: usize = 16;
-const TRIES_WANTED: usize = 7;
 const TRIES_FETCH: usize = 2;
-const TOTAL: Duration = Duration::from_secs(12);
 const TRY_CONNECTED: Duration = Duration::from_millis(1_500);
 const TRY_DIALLED: Duration = Duration::from_secs(4);
 const TRY_TUNNEL: Duration = Duration::from_secs(3);
@@ -81,13 +72,13 @@ pub(super) struct Searches {
 }
 
 impl Searches {
-    pub(super) fn new(rng: &mut Rng) -> Self {
+    pub(super) fn new(rng: &mut Rng, bounds: &Bounds) -> Self {
         Self {
             table: BTreeMap::new(),
             fetches: VecDeque::new(),
             queued: BTreeSet::new(),
             negative: map(rng),
-            fetch_rate: Bucket::new(20, 200),
+            fetch_rate: Bucket::new(bounds.fetches_per_second, bounds.fetches_per_second * 10),
             explored: 0,
         }
     }
@@ -110,7 +101,7 @@ impl Engine {
         }
         if self.routers.contains(&hash) || hash == self.config.own {
             // Whoever is told of it looks into the view, so it waits for the next one.
-            if self.unseen.len() >= SEARCHES_MAX {
+            if self.unseen.len() >= self.config.bounds.searches {
                 self.actions.push_back(Action::RouterNotFound(hash));
                 return;
             }
@@ -126,11 +117,11 @@ impl Engine {
             // A fetch that is under way becomes a wanted search, with the time that such a one gets.
             if search.aim != Aim::Wanted {
                 search.aim = Aim::Wanted;
-                search.deadline = now.mono + TOTAL;
+                search.deadline = now.mono + self.config.bounds.search_time;
             }
             return;
         }
-        if self.searches.len() >= SEARCHES_MAX {
+        if self.searches.len() >= self.config.bounds.searches {
             self.metrics.searches_dropped_busy.inc();
             self.actions.push_back(Action::RouterNotFound(hash));
             return;
@@ -144,7 +135,10 @@ impl Engine {
             return true;
         }
         let absent = self.searches.negative.get(&hash).is_some_and(|until| *until > now.mono);
-        if absent || self.searches.len() >= SEARCHES_MAX / 2 || !self.searches.fetch_rate.take(now.mono) {
+        if absent
+            || self.searches.len() >= self.config.bounds.searches / 2
+            || !self.searches.fetch_rate.take(now.mono)
+        {
             return false;
         }
         self.begin(now, hash.into(), Aim::Held);
@@ -157,7 +151,13 @@ impl Engine {
     }
 
     fn begin(&mut self, now: Now, key: Hash, aim: Aim) {
-        let search = Search { aim, asked: Vec::new(), silent: 0, pending: None, deadline: now.mono + TOTAL };
+        let search = Search {
+            aim,
+            asked: Vec::new(),
+            silent: 0,
+            pending: None,
+            deadline: now.mono + self.config.bounds.search_time,
+        };
         self.searches.table.insert(key, search);
         self.ask_next(now, key);
     }
@@ -167,7 +167,7 @@ impl Engine {
         self.refresh_view(now);
         let Some(search) = self.searches.table.get(&key) else { return };
         let tries = match search.aim {
-            Aim::Wanted => TRIES_WANTED,
+            Aim::Wanted => self.config.bounds.search_asks,
             Aim::Fetch(_) | Aim::Held => TRIES_FETCH,
             Aim::Explore(_) => 1,
         };
@@ -345,7 +345,7 @@ impl Engine {
     fn on_closer(&mut self, now: Now, reply: &DatabaseSearchReply, from: RouterHash) {
         let key = reply.key;
         let awaited = self.answered(now, key, from);
-        for named in reply.peers.iter().take(NAMED_MAX) {
+        for named in reply.peers.iter().take(self.config.bounds.named) {
             self.want_fetch(now, *named, from);
         }
         if awaited {
@@ -362,7 +362,7 @@ impl Engine {
         if named == self.config.own
             || self.routers.contains(&named)
             || searches.table.contains_key(&Hash::from(named))
-            || searches.fetches.len() >= FETCHES_WAITING_MAX
+            || searches.fetches.len() >= self.config.bounds.fetches_waiting
             || searches.negative.get(&named).is_some_and(|until| *until > now.mono)
             || searches.queued.contains(&named)
             || !searches.fetch_rate.take(now.mono)
@@ -375,7 +375,9 @@ impl Engine {
 
     /// Begins waiting fetches as far as there is room; called once at the end of every turn.
     pub(super) fn fetch_more(&mut self, now: Now) {
-        while self.searches.fetching() < FETCHES_MAX && self.searches.len() < SEARCHES_MAX {
+        while self.searches.fetching() < self.config.bounds.fetches
+            && self.searches.len() < self.config.bounds.searches
+        {
             let Some((named, from)) = self.searches.fetches.pop_front() else { return };
             self.searches.queued.remove(&named);
             if !self.routers.contains(&named) && !self.is_searched(&Hash::from(named)) {

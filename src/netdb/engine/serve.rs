@@ -12,7 +12,7 @@ use super::super::message::{self, ReplyTunnel};
 use super::super::routing::{MIDNIGHT_WINDOW_MS, RoutingKey, closest, neighbour_day};
 use super::super::store::Origin;
 use super::super::view::PeerEntry;
-use super::{Action, Engine, Source};
+use super::{Action, Bounds, Engine, Source};
 use crate::base::{Now, Rng};
 use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, Hash, I2np, LookupKind, ReplyEncryption, RouterHash,
@@ -24,23 +24,15 @@ use std::time::Duration;
 
 /// Floodfills that get a copy of a new entry.
 const FLOOD_TO: usize = 3;
-/// Copies of one key within [`FLOOD_WINDOW`].
-const FLOODS_PER_KEY: u32 = 3;
+/// Window in which copies of one key are counted.
 const FLOOD_WINDOW: Duration = Duration::from_secs(60);
 /// RouterInfos older than this are kept but not flooded.
 const FLOOD_AGE_MAX_MS: u64 = 3_600_000;
-/// Floodfills named in an answer, and other routers in an exploratory one.
+/// Floodfills named in an answer.
 const NAMED: usize = 3;
-const NAMED_EXPLORATORY: usize = 16;
+/// Window in which lookups and stores are counted.
 const WINDOW: Duration = Duration::from_secs(120);
-/// Lookups per reply path, and per router that asks directly, in [`WINDOW`].
-const LOOKUPS_PER_PATH: u32 = 30;
-const LOOKUPS_PER_PEER: u32 = 240;
-const STORES_PER_PEER: u32 = 600;
 const KEYS_MAX: usize = 8_192;
-/// Routers for which answers are held while we look for them, and answers for each.
-const HELD_MAX: usize = 32;
-const HELD_EACH_MAX: usize = 8;
 
 /// Limits of what we do for others.
 #[derive(Debug)]
@@ -57,15 +49,15 @@ pub(super) struct Server {
 
 impl Server {
     /// For so many lookups a second and half as many stores.
-    pub(super) fn new(rng: &mut Rng, lookups: u64) -> Self {
+    pub(super) fn new(rng: &mut Rng, lookups: u64, bounds: &Bounds) -> Self {
         let stores = lookups.div_ceil(2);
         Self {
             lookups: Bucket::new(lookups, lookups.saturating_mul(4)),
             stores: Bucket::new(stores, stores.saturating_mul(4)),
-            per_path: PerKey::new(rng, LOOKUPS_PER_PATH, WINDOW, KEYS_MAX),
-            per_peer: PerKey::new(rng, LOOKUPS_PER_PEER, WINDOW, KEYS_MAX),
-            stores_per_peer: PerKey::new(rng, STORES_PER_PEER, WINDOW, KEYS_MAX),
-            floods: PerKey::new(rng, FLOODS_PER_KEY, FLOOD_WINDOW, KEYS_MAX),
+            per_path: PerKey::new(rng, bounds.lookups_per_path, WINDOW, KEYS_MAX),
+            per_peer: PerKey::new(rng, bounds.lookups_per_peer, WINDOW, KEYS_MAX),
+            stores_per_peer: PerKey::new(rng, bounds.stores_per_peer, WINDOW, KEYS_MAX),
+            floods: PerKey::new(rng, bounds.floods_per_key, FLOOD_WINDOW, KEYS_MAX),
             held: BTreeMap::new(),
         }
     }
@@ -154,10 +146,11 @@ impl Engine {
             self.actions.push_back(Action::Send { to, message });
             return;
         }
+        let Bounds { held: held_max, held_each, .. } = self.config.bounds;
         let held = &mut self.server.held;
         let room = match held.get(&to) {
-            Some(waiting) => waiting.len() < HELD_EACH_MAX,
-            None => held.len() < HELD_MAX,
+            Some(waiting) => waiting.len() < held_each,
+            None => held.len() < held_max,
         };
         if !room {
             self.metrics.answers_dropped_unknown.inc();
@@ -311,7 +304,8 @@ impl Engine {
         if lookup.kind == LookupKind::Exploratory {
             let routing = RoutingKey::new(&lookup.key, now.wall_ms);
             let others = self.view.iter().filter(|e| !e.floodfill && !e.hidden && !skip(&e.hash));
-            let named: Vec<&Arc<PeerEntry>> = closest(&routing, others, |e| e.hash, NAMED_EXPLORATORY);
+            let named: Vec<&Arc<PeerEntry>> =
+                closest(&routing, others, |e| e.hash, self.config.bounds.named_by_us);
             return named.into_iter().map(|e| e.hash).collect();
         }
         self.view

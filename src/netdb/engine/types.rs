@@ -30,6 +30,64 @@ pub struct Config {
     pub lookups_per_second: u64,
     /// Time between the first own RouterInfo and its first publication.
     pub publish_delay: Duration,
+    /// What else bounds searches and the work for others.
+    pub bounds: Bounds,
+}
+
+/// Smaller bounds of the engine; the defaults are those of the live network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Signatures of RouterInfos nobody asked for that are checked in a second; five times as many at once.
+    pub unasked_per_second: u64,
+    /// Searches at once; more are refused.
+    pub searches: usize,
+    /// Routers asked in one search.
+    pub search_asks: usize,
+    /// Time of one search.
+    pub search_time: Duration,
+    /// Fetches of routers that answers named, at once.
+    pub fetches: usize,
+    /// Fetches that wait for their turn.
+    pub fetches_waiting: usize,
+    /// Fetches begun in a second, over time; ten times as many at once.
+    pub fetches_per_second: u64,
+    /// Routers taken from one answer.
+    pub named: usize,
+    /// Routers that an answer of ours to an exploratory lookup names.
+    pub named_by_us: usize,
+    /// Lookups for one reply path in two minutes.
+    pub lookups_per_path: u32,
+    /// Lookups of one router that asks directly, in two minutes.
+    pub lookups_per_peer: u32,
+    /// Stores of one router in two minutes.
+    pub stores_per_peer: u32,
+    /// Copies of one key that are flooded in a minute.
+    pub floods_per_key: u32,
+    /// Routers for which answers are held while we look for them.
+    pub held: usize,
+    /// Answers held for one of them.
+    pub held_each: usize,
+}
+
+impl Bounds {
+    /// Those of the live network.
+    pub const USUAL: Self = Self {
+        unasked_per_second: 200,
+        searches: 64,
+        search_asks: 7,
+        search_time: Duration::from_secs(12),
+        fetches: 8,
+        fetches_waiting: 512,
+        fetches_per_second: 20,
+        named: 16,
+        named_by_us: 16,
+        lookups_per_path: 30,
+        lookups_per_peer: 240,
+        stores_per_peer: 600,
+        floods_per_key: 3,
+        held: 32,
+        held_each: 8,
+    };
 }
 
 impl Config {
@@ -45,6 +103,7 @@ impl Config {
             lease_sets_max: 4_000,
             lookups_per_second: 1_000,
             publish_delay: Duration::from_secs(10),
+            bounds: Bounds::USUAL,
         }
     }
 

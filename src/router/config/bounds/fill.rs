@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+//! Hands the bounds to the rooms.
+
+use std::time::Duration;
+
+use super::{Bounds, LinkBounds, SamBounds, StreamBounds, TunnelBounds};
+use crate::destination;
+use crate::netdb;
+use crate::sam;
+use crate::transport::TransportConfig;
+use crate::tunnel::build::BuilderConfig;
+use crate::tunnel::plane::PlaneConfig;
+
+impl Bounds {
+    /// For the links.
+    pub(in crate::router) fn fill_transport(&self, config: &mut TransportConfig) {
+        let LinkBounds {
+            handshakes_per_address,
+            handshakes_per_subnet,
+            connections_per_second,
+            connections_burst,
+            dials,
+            connect_time,
+            transit_wait,
+        } = self.links;
+        config.pending_per_ip = handshakes_per_address;
+        config.pending_per_subnet = handshakes_per_subnet;
+        config.accepts_per_second = connections_per_second;
+        config.accepts_burst = connections_burst;
+        config.dials_max = dials;
+        config.connect_timeout = connect_time;
+        config.transit_wait = transit_wait;
+    }
+
+    /// For the tunnels on the data plane.
+    pub(in crate::router) fn fill_plane(&self, config: &mut PlaneConfig) {
+        let bounds = &self.tunnels;
+        config.filter_bytes_max = bounds.replay_filter;
+        config.own_max = bounds.own_tunnels;
+        config.tags_max = bounds.tunnel_tags;
+        config.join.timeout = bounds.incomplete_time;
+        config.join.tunnel_messages = bounds.incomplete_per_tunnel;
+        config.join.tunnel_bytes = bounds.incomplete_memory_per_tunnel;
+        config.join.total_bytes = bounds.incomplete_memory;
+    }
+
+    /// For the tunnel builder, in a test network or not: there neighbours may ask for more, unless told otherwise.
+    pub(in crate::router) fn fill_builder(&self, config: &mut BuilderConfig, test_network: bool) {
+        let (bounds, usual) = (&self.tunnels, TunnelBounds::default());
+        let admission = &mut config.admission;
+        let least_and_most = |(least, most): (usize, usize)| (least.min(most), most);
+        let requests = (bounds.requests_per_peer_at_first, bounds.requests_per_peer);
+        if !test_network || requests != (usual.requests_per_peer_at_first, usual.requests_per_peer) {
+            admission.requests_per_peer = least_and_most(requests);
+        }
+        let accepts = (bounds.accepts_per_peer_at_first, bounds.accepts_per_peer);
+        if !test_network || accepts != (usual.accepts_per_peer_at_first, usual.accepts_per_peer) {
+            admission.accepts_per_peer = least_and_most(accepts);
+        }
+        let limits = &mut config.limits;
+        limits.held = bounds.held_requests;
+        limits.held_ms = millis(bounds.held_requests_time);
+        limits.pools = bounds.pools;
+        limits.builds = bounds.builds;
+        limits.builds_per_side = bounds.builds_per_side;
+        limits.build_timeout_ms = millis(bounds.build_time);
+    }
+
+    /// For the network database.
+    pub(in crate::router) fn fill_netdb(&self, config: &mut netdb::Config) {
+        let bounds = &self.netdb;
+        config.bounds = netdb::Bounds {
+            unasked_per_second: bounds.unasked_per_second.into(),
+            searches: bounds.searches,
+            search_asks: bounds.search_asks,
+            search_time: bounds.search_time,
+            fetches: bounds.fetches,
+            fetches_waiting: bounds.fetches_waiting,
+            fetches_per_second: bounds.fetches_per_second.into(),
+            named: bounds.named_routers,
+            named_by_us: bounds.named_by_us,
+            lookups_per_path: bounds.lookups_per_path,
+            lookups_per_peer: bounds.lookups_per_peer,
+            stores_per_peer: bounds.stores_per_peer,
+            floods_per_key: bounds.floods_per_key,
+            held: bounds.held_routers,
+            held_each: bounds.held_answers,
+        };
+    }
+
+    /// For each destination of a router that takes so many New Sessions of strangers in a second.
+    pub(in crate::router) fn destination(&self, garlic_per_second: u32) -> destination::Limits {
+        let mut limits = destination::Limits::default();
+        let (bounds, garlic) = (&self.garlic, &mut limits.garlic);
+        // A tenth is a destination's own in any case.
+        garlic.new_sessions_per_s = (garlic_per_second / 10).max(1);
+        garlic.new_sessions_burst = garlic.new_sessions_per_s.saturating_mul(4);
+        garlic.replay_entries = bounds.session_keys;
+        garlic.pending_per_remote = bounds.unanswered_sessions;
+        garlic.held_per_remote = bounds.held_payloads;
+        garlic.sessions = bounds.remotes;
+        garlic.tags = bounds.tags;
+        garlic.in_flight = u16::try_from(bounds.in_flight).unwrap_or(u16::MAX);
+        garlic.reply_tags = bounds.reply_tags;
+        let StreamBounds {
+            backlog,
+            backlog_per_peer,
+            backlog_time,
+            syns_per_second,
+            syns_burst,
+            syn_checks_per_second,
+            window,
+            timeouts,
+        } = self.streams;
+        let streams = &mut limits.streams;
+        streams.backlog = backlog;
+        streams.backlog_per_peer = backlog_per_peer;
+        streams.accept_hold = backlog_time;
+        streams.syn_per_peer = (syns_per_second, syns_burst);
+        streams.syn_checks = syn_checks_per_second;
+        streams.window_max = window;
+        limits.resends_max = timeouts;
+        limits
+    }
+
+    /// For the SAM bridge.
+    pub(in crate::router) fn fill_sam(&self, limits: &mut sam::Limits) {
+        let SamBounds {
+            hello_time,
+            command_time,
+            idle_time,
+            session_time,
+            lookup_time,
+            answer_time,
+            connect_in_all_time,
+            clients_per_address,
+            sessions_per_address,
+            sessions_per_second,
+            sessions_burst,
+            subsessions,
+            accepts,
+        } = self.sam;
+        limits.hello_timeout = hello_time;
+        limits.command_timeout = command_time;
+        limits.idle_timeout = idle_time;
+        limits.session_timeout = session_time;
+        limits.lookup_timeout = lookup_time;
+        limits.answer_timeout = answer_time;
+        limits.connect_timeout = connect_in_all_time;
+        limits.sockets_per_address = clients_per_address;
+        limits.sessions_per_address = sessions_per_address;
+        limits.session_interval = Duration::from_secs(1) / sessions_per_second.max(1);
+        limits.session_burst = sessions_burst;
+        limits.subsessions = subsessions;
+        limits.accepts = accepts;
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//! The table of bounds.
+
+use std::time::Duration;
+
+use super::{Bound, Number, Unit};
+
+/// Makes the structs, their defaults and [`Bounds::TABLE`] from the list below. Each field has one line of meaning, which
+/// begins with the requirement's id; the rest of its line is name in the file, default, least value and unit.
+macro_rules! bounds {
+    ($(
+        #[doc = $group_about:literal]
+        $group:ident: $Group:ident {
+            $(
+                #[doc = $about:literal]
+                $field:ident: $kind:ty = ($key:literal, $default:literal, least $least:literal, $unit:ident);
+            )*
+        }
+    )*) => {
+        $(
+            #[doc = $group_about]
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $Group {
+                $(
+                    #[doc = $about]
+                    #[doc = concat!("\n\n`bounds.", $key, "`: default ", $default, ", least ", $least, ".")]
+                    pub $field: $kind,
+                )*
+            }
+
+            impl Default for $Group {
+                fn default() -> Self {
+                    Self { $($field: <$kind>::from_raw($default * Unit::$unit.scale()),)* }
+                }
+            }
+        )*
+
+        /// Bounds of every room. Each may be lower than its default, down to a least value, and never higher.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Bounds {
+            $(
+                #[doc = $group_about]
+                pub $group: $Group,
+            )*
+        }
+
+        impl Bounds {
+            /// All of them, by group.
+            pub const TABLE: &[Bound] = &[$($(
+                Bound {
+                    key: concat!("bounds.", $key),
+                    group: $group_about.trim_ascii(),
+                    default: $default,
+                    least: $least,
+                    unit: Unit::$unit,
+                    about: $about.trim_ascii(),
+                    get: |bounds| bounds.$group.$field.raw(),
+                    set: |bounds, raw| bounds.$group.$field = <$kind>::from_raw(raw),
+                },
+            )*)*];
+        }
+    };
+}
+
+bounds! {
+    /// Links to other routers
+    links: LinkBounds {
+        /// N1: handshakes of one address under way
+        handshakes_per_address: usize = ("handshakes-per-address", 3, least 1, Count);
+        /// N1: handshakes of one /24 or /48 under way
+        handshakes_per_subnet: usize = ("handshakes-per-subnet", 64, least 1, Count);
+        /// N1: new connections of one address (IPv6: a /64) in a second
+        connections_per_second: u32 = ("connections-per-second", 5, least 1, Count);
+        /// N1: new connections of one address at once
+        connections_burst: u32 = ("connections-burst", 20, least 1, Count);
+        /// N5: outgoing dials under way
+        dials: usize = ("dials", 64, least 4, Count);
+        /// N5: time for a TCP connection to be made
+        connect_time: Duration = ("connect-time", 6, least 1, Seconds);
+        /// N8: waiting time of transit in the queue to a peer; not in test networks
+        transit_wait: Duration = ("transit-wait", 250, least 20, Milliseconds);
+    }
+
+    /// Tunnels
+    tunnels: TunnelBounds {
+        /// T1: memory of the filter against replayed cells
+        replay_filter: usize = ("replay-filter", 65536, least 1024, KiB);
+        /// T2: build requests of one previous hop in 110 s, however many tunnels we carry
+        requests_per_peer: usize = ("requests-per-peer", 27, least 1, Count);
+        /// T2: build requests of one previous hop while we carry few tunnels
+        requests_per_peer_at_first: usize = ("requests-per-peer-at-first", 7, least 1, Count);
+        /// T2: tunnels accepted from or to one neighbour in 220 s, however many tunnels we carry
+        accepts_per_peer: usize = ("accepts-per-peer", 22, least 1, Count);
+        /// T2: tunnels accepted from or to one neighbour while we carry few
+        accepts_per_peer_at_first: usize = ("accepts-per-peer-at-first", 4, least 1, Count);
+        /// T2: answered build requests that wait for the RouterInfo of the next hop
+        held_requests: usize = ("held-requests", 64, least 1, Count);
+        /// T2: how long they wait
+        held_requests_time: Duration = ("held-requests-time", 5, least 1, Seconds);
+        /// T5: tunnels of our own
+        own_tunnels: usize = ("own-tunnels", 4096, least 32, Count);
+        /// T5: pools of tunnels: the router's own and one for each session
+        pools: usize = ("pools", 1024, least 2, Count);
+        /// T5: own builds under way
+        builds: usize = ("builds", 24, least 2, Count);
+        /// T5: own builds under way for one direction of a pool
+        builds_per_side: usize = ("builds-per-side", 4, least 1, Count);
+        /// T5: time for a build
+        build_time: Duration = ("build-time", 10, least 2, Seconds);
+        /// T5: garlic tags that the plane looks for
+        tunnel_tags: usize = ("tunnel-tags", 4096, least 256, Count);
+        /// T7: time for a message to become complete
+        incomplete_time: Duration = ("incomplete-time", 15, least 1, Seconds);
+        /// T7: incomplete messages of one tunnel
+        incomplete_per_tunnel: usize = ("incomplete-per-tunnel", 64, least 2, Count);
+        /// T7: memory of the incomplete messages of one tunnel
+        incomplete_memory_per_tunnel: usize = ("incomplete-memory-per-tunnel", 256, least 64, KiB);
+        /// T7: memory of all incomplete messages
+        incomplete_memory: usize = ("incomplete-memory", 4096, least 64, KiB);
+    }
+
+    /// The network database
+    netdb: NetDbBounds {
+        /// D1: signatures of RouterInfos nobody asked for that are checked in a second
+        unasked_per_second: u32 = ("unasked-per-second", 200, least 1, Count);
+        /// D5: lookups for one reply path in 120 s
+        lookups_per_path: u32 = ("lookups-per-path", 30, least 1, Count);
+        /// D5: lookups of one router that asks directly, in 120 s
+        lookups_per_peer: u32 = ("lookups-per-peer", 240, least 1, Count);
+        /// D5: stores of one router in 120 s
+        stores_per_peer: u32 = ("stores-per-peer", 600, least 1, Count);
+        /// D5: copies of one key that are flooded in 60 s
+        floods_per_key: u32 = ("floods-per-key", 3, least 1, Count);
+        /// D5: routers that an answer to an exploratory lookup names
+        named_by_us: usize = ("named-by-us", 16, least 1, Count);
+        /// D5: routers to be found before what is held for them can be sent
+        held_routers: usize = ("held-routers", 32, least 1, Count);
+        /// D5: answers held for one of them
+        held_answers: usize = ("held-answers", 8, least 1, Count);
+        /// D6: routers taken from one answer
+        named_routers: usize = ("named-routers", 16, least 1, Count);
+        /// D6: named routers that are fetched at once
+        fetches: usize = ("fetches", 8, least 1, Count);
+        /// D6: named routers that wait for it
+        fetches_waiting: usize = ("fetches-waiting", 512, least 8, Count);
+        /// D6: named routers that are fetched in a second, over time
+        fetches_per_second: u32 = ("fetches-per-second", 20, least 1, Count);
+        /// D6: searches for routers at once
+        searches: usize = ("searches", 64, least 4, Count);
+        /// D6: routers asked in one search
+        search_asks: usize = ("search-asks", 7, least 1, Count);
+        /// D6: time of one search
+        search_time: Duration = ("search-time", 12, least 2, Seconds);
+    }
+
+    /// Garlic sessions of each destination
+    garlic: GarlicBounds {
+        /// G3: keys of New Sessions that are remembered against replays
+        session_keys: usize = ("session-keys", 20000, least 100, Count);
+        /// G3: New Sessions of ours to one remote that wait for a reply
+        unanswered_sessions: usize = ("unanswered-sessions", 24, least 4, Count);
+        /// G3: payloads for one remote that wait for its first answer
+        held_payloads: usize = ("held-payloads", 24, least 4, Count);
+        /// G4: remotes with a session
+        remotes: usize = ("remotes", 2048, least 16, Count);
+        /// G4: tags that are listened for, of all sessions together
+        tags: usize = ("tags", 65536, least 2048, Count);
+        /// G4: messages to one remote beyond what it is known to have received
+        in_flight: u32 = ("in-flight", 160, least 16, Count);
+        /// G4: one-time tags for replies
+        reply_tags: usize = ("reply-tags", 256, least 16, Count);
+    }
+
+    /// Streams of each destination
+    streams: StreamBounds {
+        /// R1: incoming streams that nobody has accepted
+        backlog: usize = ("backlog", 1024, least 1, Count);
+        /// R1: the same of one peer
+        backlog_per_peer: u32 = ("backlog-per-peer", 64, least 1, Count);
+        /// R1: how long they wait
+        backlog_time: Duration = ("backlog-time", 60, least 1, Seconds);
+        /// R1: new streams of one peer in a second
+        syns_per_second: u32 = ("syns-per-second", 32, least 1, Count);
+        /// R1: new streams of one peer at once
+        syns_burst: u32 = ("syns-burst", 128, least 1, Count);
+        /// R1: signatures of new streams that are checked in a second
+        syn_checks_per_second: u32 = ("syn-checks-per-second", 500, least 1, Count);
+        /// R2: packets in flight, whatever a session asks for
+        window: u32 = ("window", 512, least 8, Count);
+        /// R2: timeouts in a row, whatever a session asks for; 12 unless it asks
+        timeouts: u32 = ("timeouts", 30, least 1, Count);
+    }
+
+    /// Clients of the SAM bridge
+    sam: SamBounds {
+        /// S5: time for HELLO
+        hello_time: Duration = ("hello-time", 60, least 1, Seconds);
+        /// S5: time from HELLO to the first command of a 3.0 or 3.1 client
+        command_time: Duration = ("command-time", 60, least 1, Seconds);
+        /// S5: time for a command of other clients without a session
+        idle_time: Duration = ("idle-time", 300, least 5, Seconds);
+        /// S5: time for the tunnels of a session
+        session_time: Duration = ("session-time", 300, least 10, Seconds);
+        /// S5: time for a name to be looked up
+        lookup_time: Duration = ("lookup-time", 30, least 1, Seconds);
+        /// S5: time for a peer to answer, unless the client asks for another
+        answer_time: Duration = ("answer-time", 60, least 1, Seconds);
+        /// S5: time for a connect in all
+        connect_in_all_time: Duration = ("connect-in-all-time", 75, least 1, Seconds);
+        /// S8: clients of one address that is not loopback
+        clients_per_address: usize = ("clients-per-address", 256, least 1, Count);
+        /// S9: sessions of one address that is not loopback
+        sessions_per_address: usize = ("sessions-per-address", 32, least 1, Count);
+        /// S9: new sessions in a second; further ones wait
+        sessions_per_second: u32 = ("sessions-per-second", 2, least 1, Count);
+        /// S9: new sessions at once
+        sessions_burst: u32 = ("sessions-burst", 10, least 1, Count);
+        /// S9: subsessions of a PRIMARY session
+        subsessions: usize = ("subsessions", 64, least 1, Count);
+        /// S9: accepts of one session that wait
+        accepts: usize = ("accepts", 512, least 1, Count);
+    }
+}
