@@ -36,6 +36,8 @@ struct Profile {
     lost: f32,
     /// Lost since it last agreed; decays sooner than the rest and is not saved.
     streak: f32,
+    /// The capacity that others know of: by the last report or the last [`Profiles::rank`] that named the router.
+    told: f32,
     tests_passed: f32,
     tests_failed: f32,
     answered: f32,
@@ -132,6 +134,12 @@ impl Profile {
         self.ratio() * (1.0 + self.agreed.min(32.0)) * (-2.0 * self.streak).exp2()
     }
 
+    /// Whether time alone has moved the capacity by more than a tenth from what others know.
+    fn drifted(&self) -> bool {
+        let capacity = self.capacity();
+        (capacity - self.told).abs() > 0.1 * capacity.max(self.told)
+    }
+
     fn speed(&self) -> f32 {
         let by_latency = if self.rtt_ms > 0.0 { 1000.0 / (self.rtt_ms + 10.0) } else { 0.0 };
         by_latency + self.peak_kbps / 16.0
@@ -196,6 +204,7 @@ impl Profiles {
         let fresh = || (Profile { updated_s: now_s, ..Profile::default() }, Tier::Standard);
         let (profile, tier) = self.table.entry(router).or_insert_with(fresh);
         profile.apply(now_s, report);
+        profile.told = profile.capacity();
         if profile.failing() {
             *tier = Tier::Failing;
         }
@@ -206,7 +215,9 @@ impl Profiles {
         self.table.get(router).map_or_else(Standing::default, |(profile, tier)| profile.standing(*tier))
     }
 
-    /// Recomputes the tiers; to be called every 45 s or so. Answers the routers whose tier changed.
+    /// Recomputes the tiers; to be called every 45 s or so. Answers the routers whose tier changed, or whose capacity
+    /// is another by now since what they did is longer ago: without that, who lost a few in a row would be shunned
+    /// until somebody used it again, which nobody does while it is shunned.
     pub fn rank(&mut self, now: Now) -> Vec<RouterHash> {
         let now_s = now.wall_ms / 1000;
         let mut ranked: Vec<(RouterHash, f32, f32)> = Vec::new();
@@ -235,8 +246,9 @@ impl Profiles {
             } else {
                 tiers.get(hash).copied().unwrap_or(Tier::Standard)
             };
-            if new != *tier {
+            if new != *tier || profile.drifted() {
                 *tier = new;
+                profile.told = profile.capacity();
                 changed.push(*hash);
             }
         }

@@ -102,6 +102,7 @@ impl Engine {
         if self.routers.contains(&hash) || hash == self.config.own {
             // Whoever is told of it looks into the view, so it waits for the next one.
             if self.unseen.len() >= self.config.bounds.searches {
+                self.metrics.searches_dropped_busy.inc();
                 self.actions.push_back(Action::RouterNotFound(hash));
                 return;
             }

@@ -497,6 +497,29 @@ fn a_router_is_found_only_once_the_view_holds_it() {
 }
 
 #[test]
+fn what_a_router_lost_in_a_row_fades_in_the_view_too() {
+    let mut rng = Rng::from_seed(22);
+    let (mut engine, _) = floodfill(&mut rng);
+    let peer = TestRouter::new(&mut rng);
+    engine.handle(at(0), Input::Load(peer.bytes(&Make::default())));
+    let capacity = |engine: &Engine| engine.view().get(&peer.hash()).unwrap().standing.capacity;
+    for _ in 0..4 {
+        engine.handle(at(1_000), Input::Report(peer.hash(), Report::BuildAgreed));
+    }
+    for _ in 0..4 {
+        engine.handle(at(2_000), Input::Report(peer.hash(), Report::BuildTimedOut { hops: 2 }));
+    }
+    engine.handle_timeout(at(3_000));
+    assert!(capacity(&engine) < 0.4, "{}", capacity(&engine));
+    // Nobody asks it for anything any more.
+    while let Some(wake) = engine.poll_timeout().filter(|t| *t < at(3_600_000).mono) {
+        engine.handle_timeout(at(wake.as_millis() - 1_000));
+        drain(&mut engine);
+    }
+    assert!(capacity(&engine) > 1.0, "{}", capacity(&engine));
+}
+
+#[test]
 fn d1_a_transport_session_may_only_speak_for_itself() {
     let mut rng = Rng::from_seed(20);
     let (mut engine, _) = floodfill(&mut rng);

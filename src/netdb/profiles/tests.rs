@@ -53,6 +53,24 @@ fn losses_in_a_row_weigh_more_than_old_fame_for_a_while() {
 }
 
 #[test]
+fn who_lost_in_a_row_is_named_while_that_fades() {
+    let mut p = profiles();
+    for _ in 0..4 {
+        p.report(at(0), router(1), Report::BuildAgreed);
+    }
+    p.rank(at(1_000));
+    for _ in 0..4 {
+        p.report(at(1_000), router(1), Report::BuildTimedOut { hops: 2 });
+    }
+    p.rank(at(1_000));
+    assert_eq!(p.rank(at(46_000)), [], "nothing has changed");
+    assert_eq!(p.rank(at(300_000)), [router(1)], "it is less bad than it was");
+    assert_eq!(p.rank(at(345_000)), [], "and that was said");
+    let named = (0..80u64).filter(|n| !p.rank(at(345_000 + n * 45_000)).is_empty()).count();
+    assert!((5..30).contains(&named), "at each step that matters, not each time: {named}");
+}
+
+#[test]
 fn tiers_follow_capacity_and_speed() {
     let mut p = profiles();
     for n in 0..40 {
