@@ -24,6 +24,8 @@ mod counters;
 mod deaths;
 #[path = "worlds/determinism.rs"]
 mod determinism;
+#[path = "worlds/ghosts.rs"]
+mod ghosts;
 #[path = "worlds/harness.rs"]
 mod harness;
 #[path = "worlds/healthy.rs"]
@@ -64,6 +66,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "floodfills-die", seeds: 20, run: deaths::floodfills },
     Scenario { name: "droppers", seeds: 20, run: hostile::droppers },
     Scenario { name: "liars", seeds: 20, run: hostile::liars },
+    Scenario { name: "ghosts", seeds: 8, run: ghosts::ghosts },
     Scenario { name: "partition", seeds: 20, run: splits::partition },
     Scenario { name: "clock-hour", seeds: 20, run: clocks::hour },
     Scenario { name: "clock-day", seeds: 20, run: clocks::day },

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::contacts::Contacts;
 use super::health::{Finding, Health};
 use super::identity::{PublicFace, RouterKeys};
 use super::links::Link;
@@ -55,6 +56,8 @@ crate::metrics! {
         to_plane_dropped: Counter,
         /// Messages dropped because the RouterInfo of their receiver was not found in time.
         dial_unknown: Counter,
+        /// Routers dialled only to know some that are there.
+        contacts_dialled: Counter,
         /// Messages dropped because too many dials or awaited routers were under way.
         dial_full: Counter,
         /// Times that our wall clock was corrected by what other routers say.
@@ -188,6 +191,7 @@ pub(crate) struct Control {
     pool_states: BTreeMap<PoolId, Arc<PoolState>>,
     status: StatusBoard,
     health: Health,
+    contacts: Contacts,
     /// Whether we take tunnels of others.
     transit: bool,
     metrics: Arc<ControlMetrics>,
@@ -227,6 +231,7 @@ impl Control {
             pool_states: BTreeMap::new(),
             status,
             health,
+            contacts: Contacts::new(now.mono, rng.fork("contacts")),
             transit: true,
             metrics: Arc::default(),
             #[cfg(feature = "sim")]
@@ -336,8 +341,8 @@ impl Control {
 
     fn poll_timeout(&self) -> Option<Mono> {
         let held = self.held.values().map(|(until, ..)| *until).min();
-        let health = Some(self.health.next());
-        [self.netdb.poll_timeout(), self.builder.poll_timeout(), held, health].into_iter().flatten().min()
+        let own = Some(self.health.next().min(self.contacts.next()));
+        [self.netdb.poll_timeout(), self.builder.poll_timeout(), held, own].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, w: &Wires) {
@@ -349,6 +354,9 @@ impl Control {
         if self.builder.poll_timeout().is_some_and(|at| at <= now.mono) {
             self.builder.handle_timeout(now, &self.view);
         }
+        if self.contacts.next() <= now.mono {
+            self.make_contacts(now, &w.transport);
+        }
         let metrics = &self.metrics;
         self.held.retain(|_, (until, messages, _)| {
             let keep = *until > now.mono;
@@ -357,6 +365,18 @@ impl Control {
             }
             keep
         });
+    }
+
+    /// Dials a few routers when we know hardly any that is there.
+    fn make_contacts(&mut self, now: Now, transport: &TransportHandle) {
+        let cut_off = self.health.cut_off_since().is_some();
+        for peer in self.contacts.look(now, &self.view, cut_off) {
+            let Some(entry) = self.view.get(&peer) else { continue };
+            let info = Arc::new(RouterInfo::clone(&entry.info));
+            if transport.dial(info, Vec::new(), transport::Class::Own) {
+                self.metrics.contacts_dialled.inc();
+            }
+        }
     }
 
     /// Looks after our health, when that is due or the machine has slept: all that follows needs the right time.
@@ -448,6 +468,7 @@ impl Control {
     }
 
     fn transport_event(&mut self, w: &Wires, event: TransportEvent) {
+        self.contacts.event(w.clock.now().mono, &event);
         let finding = self.health.event(w.clock.now(), w.clock.slept(), &event);
         if let Some(finding) = finding {
             self.act_on(w, finding);

@@ -7,6 +7,7 @@
 mod api;
 mod assembly;
 pub mod config;
+mod contacts;
 mod control;
 mod crowding;
 pub mod devnet;

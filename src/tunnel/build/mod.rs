@@ -46,4 +46,4 @@ const REJECT: u8 = 30;
 const HOPS_BUILD_MAX: usize = 8;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

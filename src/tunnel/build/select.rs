@@ -260,6 +260,14 @@ impl Search<'_> {
             if proven.len() >= few {
                 return proven;
             }
+            // A RouterInfo alone does not show that there is anybody.
+            let met = |p: &Arc<PeerEntry>| {
+                p.standing.contacted && p.standing.capacity >= CAPACITY_DOUBTFUL && self.wide_enough(p)
+            };
+            if rested.iter().filter(|p| met(p)).count() >= few {
+                rested.retain(|p| met(p));
+                return rested;
+            }
         }
         rested.retain(|p| p.standing.tier >= Tier::Standard && self.wide_enough(p));
         let hopeful = |p: &Arc<PeerEntry>| p.standing.capacity >= CAPACITY_DOUBTFUL;

@@ -10,21 +10,21 @@ use crate::netdb::{Facts, PeerEntry, PeerView, Standing, ViewPolicy};
 use crate::wire::{KeysAndCert, Mapping, RouterAddress, RouterIdentity, RouterInfo, SigType, b64};
 
 /// A fixed wall time: 2026-11-22.
-pub(super) const WALL_MS: u64 = 1_795_305_600_000;
+pub(crate) const WALL_MS: u64 = 1_795_305_600_000;
 
 /// The start of a test's time.
-pub(super) fn start() -> Now {
+pub(crate) fn start() -> Now {
     Now { mono: crate::base::Mono::from_secs(1), wall_ms: WALL_MS }
 }
 
 /// What a router says about itself.
 #[derive(Clone, Debug)]
-pub(super) struct Says {
-    pub(super) caps: String,
-    pub(super) version: String,
-    pub(super) family: Option<String>,
+pub(crate) struct Says {
+    pub(crate) caps: String,
+    pub(crate) version: String,
+    pub(crate) family: Option<String>,
     /// IPv4 host; `None`: unpublished, speaks IPv4.
-    pub(super) host: Option<String>,
+    pub(crate) host: Option<String>,
 }
 
 impl Default for Says {
@@ -35,12 +35,12 @@ impl Default for Says {
 
 /// A router with all its keys.
 #[derive(Clone, Debug)]
-pub(super) struct TestRouter {
-    pub(super) keys: RouterKeys,
-    pub(super) entry: Arc<PeerEntry>,
+pub(crate) struct TestRouter {
+    pub(crate) keys: RouterKeys,
+    pub(crate) entry: Arc<PeerEntry>,
 }
 
-pub(super) fn router(rng: &mut Rng, says: &Says) -> TestRouter {
+pub(crate) fn router(rng: &mut Rng, says: &Says) -> TestRouter {
     let signing = SigningKey::from_seed(&rng.bytes());
     let secret = X25519Secret::random(rng);
     let public = secret.public();
@@ -78,12 +78,12 @@ pub(super) fn router(rng: &mut Rng, says: &Says) -> TestRouter {
     TestRouter { keys: RouterKeys::new(identity.hash(), secret), entry: Arc::new(entry) }
 }
 
-pub(super) fn routers(rng: &mut Rng, count: usize) -> Vec<TestRouter> {
+pub(crate) fn routers(rng: &mut Rng, count: usize) -> Vec<TestRouter> {
     (0..count).map(|_| router(rng, &Says::default())).collect()
 }
 
 /// The view that `own` has of `all`.
-pub(super) fn view(own: &TestRouter, all: &[TestRouter]) -> PeerView {
+pub(crate) fn view(own: &TestRouter, all: &[TestRouter]) -> PeerView {
     let peers = all.iter().filter(|r| r.keys.hash != own.keys.hash).map(|r| r.entry.clone()).collect();
     PeerView::new(peers, Some(own.entry.clone()), ViewPolicy::default(), 1)
 }

@@ -200,6 +200,33 @@ fn after_failures_a_few_proven_routers_beat_a_crowd_of_strangers() {
 }
 
 #[test]
+fn after_failures_routers_that_we_have_met_come_before_names() {
+    let mut rng = Rng::from_seed(5);
+    let me = own(&mut rng);
+    let peers = live(&mut rng, 60, |_, _| {});
+    let ask = |met: usize, lossy: usize, rng: &mut Rng| -> usize {
+        let view = with(&peers, &me, |n, entry| {
+            entry.standing.contacted = n < met;
+            if n < lossy {
+                entry.standing.capacity = 0.2;
+            }
+        });
+        let known: Vec<RouterHash> = peers[..met].iter().map(|r| r.keys.hash).collect();
+        let mut strangers = 0;
+        for _ in 0..100 {
+            let mut ask = Ask::new(rng, Direction::Inbound, 2);
+            ask.careful = true;
+            let hops = ask.run(&view, &SelectPolicy::default(), rng).expect("found");
+            strangers += hops.iter().filter(|h| !known.contains(h)).count();
+        }
+        strangers
+    };
+    assert_eq!(ask(4, 0, &mut rng), 0);
+    assert!(ask(3, 0, &mut rng) > 150, "three are too few to lean on");
+    assert!(ask(5, 2, &mut rng) > 150, "and so are five of which two lose what they are given");
+}
+
+#[test]
 fn ends_must_be_reachable_on_the_live_network() {
     let mut rng = Rng::from_seed(4);
     let me = own(&mut rng);
