@@ -41,7 +41,7 @@ fn responder(now: Now, seed: u64) -> Responder {
 /// The dialled side with the keys of `who`.
 fn answerer(now: Now, seed: u64, who: &Person) -> Responder {
     let policy = Policy { net_id: NET, any_source: false, remote: [127, 0, 0, 1].into() };
-    let replay = Arc::new(Mutex::new(ReplayCache::new(&mut Rng::from_seed(9))));
+    let replay = Arc::new(Mutex::new(ReplayCache::new(&mut Rng::from_seed(9), 65_536)));
     Responder::new(now, Rng::from_seed(seed), who.ntcp2.clone(), policy, replay)
 }
 

@@ -4,7 +4,63 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::queue::QueueLimits;
 use crate::base::Budget;
+
+/// Smaller bounds of links; the defaults are those of the live network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkLimits {
+    /// Time for a whole handshake, inbound, or after the TCP connection is there.
+    pub handshake_time: Duration,
+    /// Padding accepted in messages 1 and 2. Current peers send at most 880 bytes.
+    pub padding: usize,
+    /// Largest second part of message 3 that is accepted.
+    pub message3: usize,
+    /// Clocks may differ by this.
+    pub skew: Duration,
+    /// Most bytes swallowed after a message that did not authenticate.
+    pub probe_bytes: usize,
+    /// Longest time for which they are swallowed.
+    pub probe_time: Duration,
+    /// First messages that are remembered against replays.
+    pub replay_entries: usize,
+    /// Inbound connections a second from addresses that are known; twice as many at once.
+    pub known_per_second: u32,
+    /// Longest wait after a frame that did not authenticate.
+    pub bad_frame_time: Duration,
+    /// RouterInfo blocks taken from one read.
+    pub router_infos: usize,
+    /// Bytes that may wait for a peer; three quarters of it for transit.
+    pub queue_bytes: usize,
+    /// Messages that may wait until a connection is there.
+    pub queue_dialling: usize,
+    /// What waited so long is not sent any more, whatever it is.
+    pub queue_time: Duration,
+    /// A peer that takes no bytes for so long is given up.
+    pub stall_time: Duration,
+}
+
+impl LinkLimits {
+    /// Those of the live network.
+    pub const USUAL: Self = Self {
+        handshake_time: Duration::from_secs(10),
+        padding: 1_024,
+        message3: 6_144,
+        skew: Duration::from_secs(60),
+        probe_bytes: 64 * 1024,
+        probe_time: Duration::from_secs(10),
+        replay_entries: 65_536,
+        known_per_second: 200,
+        bad_frame_time: Duration::from_secs(4),
+        router_infos: 8,
+        // i2pd sends its whole window at once, 128 packets or 260 KiB as cells, and a stream of ours up to 512; what bounds
+        // the delay is the waiting time, not this.
+        queue_bytes: 1024 * 1024,
+        queue_dialling: 32,
+        queue_time: Duration::from_secs(5),
+        stall_time: Duration::from_secs(30),
+    };
+}
 
 /// How a router links to others. `Default` is the live network, outbound only.
 #[derive(Clone, Debug)]
@@ -47,6 +103,8 @@ pub struct TransportConfig {
     pub rate: Option<u32>,
     /// Time for a TCP connection to be made. Default 6 s.
     pub connect_timeout: Duration,
+    /// Bounds of each link and of what is remembered.
+    pub links: LinkLimits,
     /// The router's memory; when it runs short, transit is dropped. Default: never short.
     pub budget: Budget,
 }
@@ -70,6 +128,7 @@ impl Default for TransportConfig {
             transit_wait: Duration::from_millis(250),
             rate: None,
             connect_timeout: Duration::from_secs(6),
+            links: LinkLimits::USUAL,
             budget: Budget::default(),
         }
     }
@@ -79,6 +138,12 @@ impl TransportConfig {
     /// [`Self::transit_wait`] as it applies.
     pub(crate) fn transit_wait(&self) -> Duration {
         self.transit_wait.max(if self.test_network { Duration::from_secs(2) } else { Duration::ZERO })
+    }
+
+    /// Bounds of the queue to a peer.
+    pub(crate) fn queue(&self) -> QueueLimits {
+        let LinkLimits { queue_bytes: bytes, queue_dialling: dialling, queue_time: stale, .. } = self.links;
+        QueueLimits { bytes, dialling, stale, late: self.transit_wait() }
     }
 
     /// The address to bind a connection to `remote` to.

@@ -16,9 +16,6 @@ use std::time::Duration;
 const ADDRESSES_MAX: usize = 4_096;
 /// Addresses that are known from good handshakes.
 const KNOWN_MAX: usize = 4_096;
-/// Inbound connections a second from known addresses, and at once.
-const KNOWN_PER_SECOND: u32 = 200;
-const KNOWN_BURST: u32 = 400;
 /// A rate is forgotten after so long without a connection; by then it is full again.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -56,6 +53,8 @@ pub(super) struct Rates {
     pub(super) address: (u32, u32),
     /// Of all strangers.
     pub(super) strangers: (u32, u32),
+    /// Of all known addresses, besides that.
+    pub(super) known: (u32, u32),
 }
 
 /// What is remembered about addresses.
@@ -78,7 +77,7 @@ impl Door {
             order: VecDeque::new(),
             strangers: Bucket::new(Mono::default(), rates.strangers.1),
             known: map(rng),
-            acquaintances: Bucket::new(Mono::default(), KNOWN_BURST),
+            acquaintances: Bucket::new(Mono::default(), rates.known.1),
         }
     }
 
@@ -98,8 +97,8 @@ impl Door {
         if !own.take(now, rate, burst) {
             return false;
         }
-        let (rate, burst) = self.rates.strangers;
-        self.known.contains_key(&ip) && self.acquaintances.take(now, KNOWN_PER_SECOND, KNOWN_BURST)
+        let Rates { strangers: (rate, burst), known, .. } = self.rates;
+        self.known.contains_key(&ip) && self.acquaintances.take(now, known.0, known.1)
             || self.strangers.take(now, rate, burst)
     }
 

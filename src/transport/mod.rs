@@ -18,7 +18,7 @@ mod queue;
 mod task;
 mod throttle;
 
-pub use config::TransportConfig;
+pub use config::{LinkLimits, TransportConfig};
 pub use events::{CloseReason, DialError, Direction, FromPeer, TransportEvent};
 pub use metrics::TransportMetrics;
 pub use ntcp2::LocalKeys;

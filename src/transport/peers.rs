@@ -138,6 +138,7 @@ impl Peers {
         let rates = Rates {
             address: (config.accepts_per_second, config.accepts_burst),
             strangers: (config.handshakes_per_second, config.handshakes_per_second.saturating_mul(2)),
+            known: (config.links.known_per_second, config.links.known_per_second * 2),
         };
         Self {
             config,
@@ -272,8 +273,7 @@ impl Peers {
         match self.may_dial(now, info) {
             Ok((to, keys)) => {
                 let conn = self.next_conn();
-                let sender =
-                    PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
+                let sender = PeerSender::new(self.metrics.clone(), self.config.queue(), &self.config.budget);
                 sender.push(now, messages, class);
                 self.links.insert(peer, Link::Dialling { conn, sender });
                 self.dials.insert(conn, peer);
@@ -339,8 +339,7 @@ impl Peers {
         match self.links.remove(&new.peer) {
             None if self.links.len() >= most => self.refuse(new.conn, TerminationReason::Normal),
             None => {
-                let sender =
-                    PeerSender::new(self.metrics.clone(), self.config.transit_wait(), &self.config.budget);
+                let sender = PeerSender::new(self.metrics.clone(), self.config.queue(), &self.config.budget);
                 self.link(now, new, sender);
             }
             // A dial that is under way goes on: the peer may have its message 3 already and be sending there.

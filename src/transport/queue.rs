@@ -17,17 +17,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// Bytes that may wait for a peer. i2pd sends its whole window at once, 128 packets or 260 KiB as cells, and a stream of
-/// ours up to 512; what bounds the delay is the waiting time, not this.
-pub(crate) const BYTES_MAX: usize = 1024 * 1024;
-/// Of those, what transit may use: a quarter is kept for our own traffic.
-const TRANSIT_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
-/// What waited so long is not sent any more, whatever it is.
-const STALE: Duration = Duration::from_secs(5);
-/// Messages that may wait until a connection is there.
-pub(crate) const DIALLING_MAX: usize = 32;
 /// Memory of a message besides its body, for the account.
 const OVERHEAD: usize = 64;
+
+/// What may wait, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueLimits {
+    /// Bytes that may wait for a peer.
+    pub(crate) bytes: usize,
+    /// Messages that may wait until a connection is there.
+    pub(crate) dialling: usize,
+    /// What waited so long is not sent any more, whatever it is.
+    pub(crate) stale: Duration,
+    /// Waiting time of the oldest message at which all transit is dropped. Half of it: it starts to be. Twice: transit
+    /// that is in the queue is not sent any more. (`TransportConfig::transit_wait`)
+    pub(crate) late: Duration,
+}
+
+impl QueueLimits {
+    /// Bytes of transit that may wait: a quarter is kept for our own traffic.
+    const fn transit_bytes(&self) -> usize {
+        self.bytes / 4 * 3
+    }
+}
 
 /// What a message is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,8 +126,8 @@ impl Flows {
     }
 
     /// Whether this group has its part of the room: nobody may fill it alone while others are there.
-    fn is_full(&self, message: &I2np, bytes: usize) -> bool {
-        let part = (TRANSIT_BYTES_MAX / self.active.max(1)).max(TRANSIT_BYTES_MAX / 4);
+    fn is_full(&self, message: &I2np, bytes: usize, room: usize) -> bool {
+        let part = (room / self.active.max(1)).max(room / 4);
         self.groups.get(Self::group(message)).is_some_and(|flow| flow.bytes + bytes > part)
     }
 
@@ -153,9 +165,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     metrics: Arc<TransportMetrics>,
-    /// Waiting time of the oldest message at which all transit is dropped. Half of it: it starts to be. Twice: transit
-    /// that is in the queue is not sent any more. (`TransportConfig::transit_wait`)
-    late: Duration,
+    limits: QueueLimits,
 }
 
 impl Shared {
@@ -179,9 +189,9 @@ impl fmt::Debug for PeerSender {
 }
 
 impl PeerSender {
-    pub(crate) fn new(metrics: Arc<TransportMetrics>, transit_wait: Duration, budget: &Budget) -> Self {
+    pub(crate) fn new(metrics: Arc<TransportMetrics>, limits: QueueLimits, budget: &Budget) -> Self {
         let state = State { memory: budget.account(Part::TransportOut), ..State::default() };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), metrics, late: transit_wait }) }
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), metrics, limits }) }
     }
 
     /// Queues `messages` and answers how many were dropped (each is counted by its reason).
@@ -277,9 +287,9 @@ impl PeerSender {
             let transit = entry.class == Class::Transit;
             if entry.is_expired(now) {
                 self.shared.metrics.dropped_expired.inc();
-            } else if waited > STALE || (transit && waited > 2 * self.shared.late) {
+            } else if waited > self.shared.limits.stale || (transit && waited > 2 * self.shared.limits.late) {
                 self.shared.metrics.dropped_stale.inc();
-            } else if transit && waited > self.shared.late / 2 && state.is_greedy(&entry) {
+            } else if transit && waited > self.shared.limits.late / 2 && state.is_greedy(&entry) {
                 self.shared.metrics.dropped_late.inc();
             } else {
                 taken += entry.bytes();
@@ -314,7 +324,8 @@ impl State {
         if entry.is_expired(now) {
             return Err(|m| &m.dropped_expired);
         }
-        if self.active.is_none() && self.control.len() + self.data.len() >= DIALLING_MAX {
+        let limits = &shared.limits;
+        if self.active.is_none() && self.control.len() + self.data.len() >= limits.dialling {
             return Err(|m| &m.dropped_dialling);
         }
         let bytes = entry.bytes();
@@ -322,16 +333,17 @@ impl State {
             if !self.memory.budget().allows(Ask::TransitData) {
                 return Err(|m| &m.dropped_memory);
             }
-            if self.active.is_some() && self.drop_early(now.mono, shared.late, &entry.message) {
+            if self.active.is_some() && self.drop_early(now.mono, limits.late, &entry.message) {
                 return Err(|m| &m.dropped_late);
             }
-            let full = self.transit_bytes + bytes > TRANSIT_BYTES_MAX || self.bytes + bytes > BYTES_MAX;
-            if full || self.flows.is_full(&entry.message, bytes) {
+            let room = limits.transit_bytes();
+            let full = self.transit_bytes + bytes > room || self.bytes + bytes > limits.bytes;
+            if full || self.flows.is_full(&entry.message, bytes, room) {
                 return Err(|m| &m.dropped_full);
             }
             self.transit_bytes += bytes;
             self.flows.add(&entry.message, bytes);
-        } else if self.bytes + bytes > BYTES_MAX && !self.make_room(now, bytes, &shared.metrics) {
+        } else if self.bytes + bytes > limits.bytes && !self.make_room(now, bytes, shared) {
             return Err(|m| &m.dropped_full);
         }
         self.bytes += bytes;
@@ -359,14 +371,15 @@ impl State {
     }
 
     /// Drops expired messages, then the oldest transit, until `bytes` fit.
-    fn make_room(&mut self, now: Now, bytes: usize, metrics: &TransportMetrics) -> bool {
+    fn make_room(&mut self, now: Now, bytes: usize, shared: &Shared) -> bool {
+        let (metrics, bytes_max) = (&shared.metrics, shared.limits.bytes);
         let before = self.control.len() + self.data.len();
         self.control.retain(|e| !e.is_expired(now));
         self.data.retain(|e| !e.is_expired(now));
         metrics.dropped_expired.add((before - self.control.len() - self.data.len()) as u64);
         let mut have: usize = self.control.iter().chain(&self.data).map(Entry::bytes).sum();
         self.data.retain(|e| {
-            let evict = e.class == Class::Transit && have + bytes > BYTES_MAX;
+            let evict = e.class == Class::Transit && have + bytes > bytes_max;
             if evict {
                 have -= e.bytes();
                 metrics.dropped_full.inc();
@@ -380,7 +393,7 @@ impl State {
             self.transit_bytes += entry.bytes();
             self.flows.add(&entry.message, entry.bytes());
         }
-        have + bytes <= BYTES_MAX
+        have + bytes <= bytes_max
     }
 
     fn pop(&mut self) -> Option<Entry> {

@@ -124,12 +124,13 @@ where
     let rate = config.rate;
     let config = Arc::new(config);
     let peers = Peers::new(config.clone(), keys.router(), metrics.clone(), &mut rng);
+    let replay = ReplayCache::new(&mut rng, config.links.replay_entries);
     let shared = Arc::new(Shared {
         clock,
         config,
         keys: Arc::new(keys),
         net,
-        replay: Arc::new(Mutex::new(ReplayCache::new(&mut rng))),
+        replay: Arc::new(Mutex::new(replay)),
         info,
         to_plane,
         reports: reports_tx,

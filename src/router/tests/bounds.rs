@@ -13,12 +13,13 @@ use crate::crypto::sign::AnySigningKey;
 use crate::crypto::{SigningKey, X25519Secret};
 use crate::garlic::{self, Sessions};
 use crate::netdb;
-use crate::router::assembly::{builder_config, netdb_config};
+use crate::router::assembly::{builder_config, netdb_config, transport_config};
 use crate::router::{Bounds, Router, RouterConfig};
 use crate::stream::{ConnectOptions, Table};
+use crate::transport::{Class, LinkLimits, PeerSender, TransportConfig};
 use crate::tunnel::build::Gate;
 use crate::wire::i2cp_gzip::{self, Ports};
-use crate::wire::{DestHash, Destination, KeysAndCert, RouterHash, SigType};
+use crate::wire::{DestHash, Destination, I2np, I2npKind, KeysAndCert, MessageId, RouterHash, SigType};
 
 const NOW: Now = Now { mono: Mono::from_secs(1_000), wall_ms: 1_767_225_600_000 };
 
@@ -36,6 +37,11 @@ async fn stays_open(socket: &mut TcpStream) -> bool {
 
 /// How many of `dials` connections of one address a router with this configuration keeps.
 async fn kept(config: RouterConfig, dials: usize) -> usize {
+    kept_for(config, dials, Duration::ZERO).await
+}
+
+/// The same, after some time in which they say nothing.
+async fn kept_for(config: RouterConfig, dials: usize, time: Duration) -> usize {
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let public = IpAddr::V4(Ipv4Addr::new(1, 2, 3, 4));
     let config = RouterConfig { host: vec![public], bind: vec![local], ..config };
@@ -45,6 +51,7 @@ async fn kept(config: RouterConfig, dials: usize) -> usize {
         // One that is refused may be closed before the call returns.
         sockets.extend(TcpStream::connect(router.listening()[0]).await);
     }
+    tokio::time::sleep(time).await;
     let mut open = 0;
     for socket in &mut sockets {
         open += usize::from(stays_open(socket).await);
@@ -59,6 +66,46 @@ async fn n1_routers_in_one_process_have_bounds_of_their_own() {
         tokio::join!(kept(config(|b| b.links.handshakes_per_address = 2), 5), kept(config(|_| ()), 5));
     assert_eq!((two, usual), (2, 3));
     assert_eq!(kept(config(|b| b.links.connections_burst = 1), 3).await, 1);
+}
+
+#[tokio::test]
+async fn n1_time_of_a_handshake() {
+    let short =
+        kept_for(config(|b| b.links.handshake_time = Duration::from_secs(1)), 2, Duration::from_secs(2));
+    let (short, usual) = tokio::join!(short, kept_for(config(|_| ()), 2, Duration::from_secs(2)));
+    assert_eq!((short, usual), (0, 2));
+}
+
+#[test]
+fn n8_messages_for_a_peer_that_is_being_dialled() {
+    for (config, most) in [(config(|b| b.links.link_queue_dialling = 5), 5), (config(|_| ()), 32)] {
+        let transport = transport_config(&config, 0);
+        let sender = PeerSender::new(Arc::default(), transport.queue(), &Budget::default());
+        let message =
+            |n: u32| I2np { kind: I2npKind::DATA, id: MessageId(n), expiration_ms: 0, body: vec![0; 100] };
+        assert_eq!(sender.push(NOW, (0..most).map(message).collect(), Class::Own), 0);
+        assert_eq!(sender.push(NOW, vec![message(most)], Class::Own), 1);
+    }
+}
+
+#[test]
+fn n8_memory_of_the_queue_to_a_peer() {
+    for (config, kib) in [(config(|b| b.links.link_queue = 128 << 10), 128), (config(|_| ()), 1024)] {
+        let transport = TransportConfig {
+            links: LinkLimits { queue_dialling: 10_000, ..transport_config(&config, 0).links },
+            ..transport_config(&config, 0)
+        };
+        let sender = PeerSender::new(Arc::default(), transport.queue(), &Budget::default());
+        let message = |n: u32| I2np {
+            kind: I2npKind::DATA,
+            id: MessageId(n),
+            expiration_ms: 0,
+            body: vec![0; 1024 - 64],
+        };
+        assert_eq!(sender.push(NOW, (0..kib).map(message).collect(), Class::Own), 0);
+        assert_eq!(sender.push(NOW, vec![message(kib)], Class::Own), 1);
+        assert_eq!(sender.bytes(), kib as usize * 1024);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::*;
 use std::net::Ipv4Addr;
 
 fn door() -> Door {
-    let rates = Rates { address: (5, 20), strangers: (500, 1_000) };
+    let rates = Rates { address: (5, 20), strangers: (500, 1_000), known: (200, 400) };
     Door::new(rates, &mut Rng::from_seed(1))
 }
 

@@ -7,7 +7,7 @@
 use super::super::{CloseReason, ConnId, FromPeer, PeerSender};
 use super::frame::FRAME_MAX;
 use super::session::{Closed, Event, Session};
-use super::task::{BUFFER_MIN, Command, Own, STALL, Shared, report_info};
+use super::task::{BUFFER_MIN, Command, Own, Shared, report_info};
 use crate::base::watch;
 use crate::base::{Account, Duplex, Mono, Now, Part};
 use crate::wire::ntcp2_block::TerminationReason;
@@ -281,7 +281,11 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
 
     fn deadline(&self) -> Mono {
         let session = self.session.poll_timeout().unwrap_or(Mono::NEVER);
-        let stall = if self.out.is_empty() { Mono::NEVER } else { self.last_write.after(STALL) };
+        let stall = if self.out.is_empty() {
+            Mono::NEVER
+        } else {
+            self.last_write.after(self.shared.config.links.stall_time)
+        };
         let shrink = if self.is_grown() { self.last_read.after(QUIET) } else { Mono::NEVER };
         let held = [self.held.0, self.held.1].into_iter().flatten().min().unwrap_or(Mono::NEVER);
         session.min(stall).min(shrink).min(held)
@@ -293,7 +297,7 @@ impl<'a, T: From<FromPeer>> Link<'a, T> {
 
     fn on_timer(&mut self) -> Option<CloseReason> {
         let now = self.now();
-        if !self.out.is_empty() && now.mono >= self.last_write.after(STALL) {
+        if !self.out.is_empty() && now.mono >= self.last_write.after(self.shared.config.links.stall_time) {
             self.stream.reset_on_close();
             return Some(CloseReason::Stalled);
         }

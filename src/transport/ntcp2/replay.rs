@@ -2,14 +2,12 @@
 //! Which first messages were seen before.
 //!
 //! A message 1 is good for the clock skew that we allow, so every encrypted ephemeral key is remembered for more than
-//! twice that. Two generations swap roles; memory is bounded by [`ENTRIES_MAX`], and when a generation is full it
+//! twice that. Two generations swap roles; memory is bounded by `LinkLimits::replay_entries`, and when a generation is full it
 //! becomes the old one early (the oldest are forgotten first). Only keys of authentic messages get here.
 
 use crate::base::{Mono, Rng, Set, set};
 use std::time::Duration;
 
-/// Keys kept at most, in both generations together.
-const ENTRIES_MAX: usize = 65_536;
 /// Time that one generation collects: with the one before, keys are kept for 130 to 260 seconds.
 const GENERATION: Duration = Duration::from_secs(130);
 
@@ -19,11 +17,14 @@ pub(crate) struct ReplayCache {
     current: Set<[u8; 32]>,
     previous: Set<[u8; 32]>,
     since: Mono,
+    /// Keys kept at most, in both generations together.
+    max: usize,
 }
 
 impl ReplayCache {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { current: set(rng), previous: set(rng), since: Mono(0) }
+    /// A memory of at most `max` keys.
+    pub(crate) fn new(rng: &mut Rng, max: usize) -> Self {
+        Self { current: set(rng), previous: set(rng), since: Mono(0), max }
     }
 
     /// Remembers `key`; false when it was known.
@@ -34,7 +35,7 @@ impl ReplayCache {
         if self.previous.contains(&key) || self.current.contains(&key) {
             return false;
         }
-        if self.current.len() >= ENTRIES_MAX / 2 {
+        if self.current.len() >= self.max / 2 {
             self.turn(now);
         }
         self.current.insert(key)
@@ -54,6 +55,8 @@ impl ReplayCache {
 mod tests {
     use super::*;
 
+    const ENTRIES_MAX: usize = crate::transport::LinkLimits::USUAL.replay_entries;
+
     fn key(n: u64) -> [u8; 32] {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&n.to_be_bytes());
@@ -62,7 +65,7 @@ mod tests {
 
     #[test]
     fn n3_of_a_thousand_replays_none_is_taken_while_its_first_message_is_good() {
-        let mut cache = ReplayCache::new(&mut Rng::from_seed(1));
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(1), ENTRIES_MAX);
         let start = Mono::from_secs(1_000);
         assert!((0..1_000).all(|n| cache.insert(start, key(n))));
         for later in [0, 60, 120, 130] {
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn n3_what_is_kept_is_bounded_and_the_oldest_go() {
-        let mut cache = ReplayCache::new(&mut Rng::from_seed(2));
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(2), ENTRIES_MAX);
         let now = Mono::from_secs(1_000);
         let most = ENTRIES_MAX as u64;
         assert!((0..most).all(|n| cache.insert(now, key(n))));
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn n3_an_idle_router_forgets() {
-        let mut cache = ReplayCache::new(&mut Rng::from_seed(3));
+        let mut cache = ReplayCache::new(&mut Rng::from_seed(3), ENTRIES_MAX);
         assert!(cache.insert(Mono::from_secs(10), key(1)));
         assert!(cache.insert(Mono::from_secs(10 + 3 * 130), key(1)));
     }

@@ -27,6 +27,7 @@ use super::frame::{FRAME_MAX, LENGTH_BYTES, Opener, PAYLOAD_MAX, Sealer};
 use super::handshake::{seconds, skew_ms};
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::aead::TAG_LEN;
+use crate::transport::LinkLimits;
 use crate::wire::I2np;
 use crate::wire::ntcp2_block::{
     self as block, Block, HEADER_BYTES, TerminationReason, blocks, put_date_time, put_i2np, put_padding,
@@ -44,12 +45,10 @@ const IDLE_JITTER_MS: u64 = 10_000;
 const PADDING_PERCENT: usize = 6;
 const PADDING_BASE: usize = 256;
 const PADDING_MAX: usize = 64;
-/// Bounds of the wait between a bad frame and the close, in milliseconds.
-const BAD_FRAME_MS: (u64, u64) = (100, 4_000);
+/// Shortest wait between a bad frame and the close, in milliseconds.
+const BAD_FRAME_MS_MIN: u64 = 100;
 /// Clocks of an open session may differ by this.
 const SKEW_MAX_MS: i64 = 60_000;
-/// RouterInfo blocks that wait to be taken; a peer has no reason to send more in one read.
-const EVENTS_MAX: usize = 8;
 
 /// A fact that the owner passes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +92,7 @@ pub(crate) struct Session {
     events_dropped: u64,
     idle: Duration,
     active: Mono,
+    limits: LinkLimits,
 }
 
 impl Session {
@@ -109,7 +109,14 @@ impl Session {
             events_dropped: 0,
             idle,
             active: now.mono,
+            limits: LinkLimits::USUAL,
         }
+    }
+
+    /// Keeps within these limits.
+    pub(crate) const fn within(mut self, limits: LinkLimits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Opens every complete frame in `buf` and answers how many bytes it is done with. The rest must be at the front
@@ -242,7 +249,8 @@ impl Session {
     }
 
     fn bad_frame(&mut self, now: Now) {
-        let wait = self.rng.between(BAD_FRAME_MS.0, BAD_FRAME_MS.1);
+        let most = u64::try_from(self.limits.bad_frame_time.as_millis()).unwrap_or(u64::MAX);
+        let wait = self.rng.between(BAD_FRAME_MS_MIN, most.max(BAD_FRAME_MS_MIN));
         self.state = State::Failed(now.mono.after(Duration::from_millis(wait)));
     }
 
@@ -255,7 +263,7 @@ impl Session {
                     self.active = now.mono;
                     self.messages.push(message);
                 }
-                Block::RouterInfo { flood, raw } if self.events.len() < EVENTS_MAX => {
+                Block::RouterInfo { flood, raw } if self.events.len() < self.limits.router_infos => {
                     self.events.push_back(Event::RouterInfo { raw: raw.to_vec(), flood });
                 }
                 Block::RouterInfo { .. } => self.events_dropped = self.events_dropped.saturating_add(1),

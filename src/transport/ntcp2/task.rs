@@ -18,14 +18,11 @@ use crate::wire::ntcp2_block::TerminationReason;
 use crate::wire::{RouterHash, RouterInfo};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 /// Read buffer of a quiet connection.
 pub(super) const BUFFER_MIN: usize = 4 * 1024;
-/// A peer that takes no byte for so long is given up.
-pub(super) const STALL: Duration = Duration::from_secs(30);
 
 /// What the manager tells a connection.
 #[derive(Debug)]
@@ -77,7 +74,8 @@ pub(crate) async fn run_inbound<T: From<FromPeer>>(
         Policy { net_id: shared.config.net_id, any_source: shared.config.test_network, remote: remote.ip() };
     let now = shared.clock.now();
     let rng = own.rng.fork("responder");
-    let engine = Responder::new(now, rng, shared.keys.clone(), policy, shared.replay.clone());
+    let engine = Responder::new(now, rng, shared.keys.clone(), policy, shared.replay.clone())
+        .within(now, shared.config.links);
     let end = match handshake(&shared, &mut own, engine, &mut *stream).await {
         Ok(established) => {
             data_phase(&shared, &mut own, stream, remote, Direction::Inbound, *established).await
@@ -127,6 +125,7 @@ async fn connect<T>(
     let keys = shared.keys.clone();
     let engine = Initiator::new(shared.clock.now(), &mut own.rng, keys, &info, peer, shared.config.net_id);
     let engine = engine.map_err(|failure| End::Failed(DialError::Handshake(failure)))?;
+    let engine = engine.within(shared.clock.now(), shared.config.links);
     let established = handshake(shared, own, engine, &mut *stream).await?;
     Ok((stream, established))
 }
@@ -197,7 +196,7 @@ async fn handshake<T, H: Handshake>(
         while let Some(action) = engine.poll_action() {
             match action {
                 Action::Send(bytes) => {
-                    let deadline = shared.clock.now().mono.after(STALL);
+                    let deadline = shared.clock.now().mono.after(shared.config.links.stall_time);
                     let written = tokio::select! { biased;
                         written = stream.write_all(&bytes) => written,
                         () = shared.token.cancelled() => return Err(fail(Failure::Closed)),
@@ -249,7 +248,8 @@ async fn data_phase<T: From<FromPeer>>(
     if let Some((info, flood)) = info {
         report_info(shared, peer, info.raw().to_vec(), flood);
     }
-    let session = Session::new(shared.clock.now(), own.rng.fork("session"), &keys);
+    let session =
+        Session::new(shared.clock.now(), own.rng.fork("session"), &keys).within(shared.config.links);
     let mut link = Link::new(shared, own.conn, peer, stream, session, rest);
     let end = tokio::select! { biased;
         () = shared.token.cancelled() => link.close(TerminationReason::Shutdown).await,

@@ -6,6 +6,13 @@ use std::task::Waker;
 
 const CONN: ConnId = ConnId(1);
 
+const BYTES_MAX: usize = 1024 * 1024;
+const TRANSIT_BYTES_MAX: usize = BYTES_MAX / 4 * 3;
+
+fn limits() -> QueueLimits {
+    crate::transport::TransportConfig::default().queue()
+}
+
 fn now() -> Now {
     Now { mono: Mono::from_secs(100), wall_ms: 1_000_000 }
 }
@@ -20,7 +27,7 @@ fn messages(ids: std::ops::Range<u32>, bytes: usize) -> Vec<I2np> {
 
 fn sender() -> (PeerSender, Arc<TransportMetrics>) {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &Budget::default());
+    let sender = PeerSender::new(metrics.clone(), limits(), &Budget::default());
     sender.attach(CONN);
     (sender, metrics)
 }
@@ -119,7 +126,7 @@ fn n8_expired_messages_make_room_before_transit_does() {
 #[test]
 fn while_dialling_32_messages_wait_and_nobody_takes() {
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &Budget::default());
+    let sender = PeerSender::new(metrics.clone(), limits(), &Budget::default());
     assert_eq!(sender.push(now(), messages(0..40, 10), Class::Own), 8);
     assert_eq!(metrics.dropped_dialling.get(), 8);
     assert!(take(&sender, now(), 10_000).is_empty());
@@ -160,7 +167,7 @@ fn a_take_stops_at_its_share() {
 fn z3_transit_goes_first_when_memory_is_short_and_our_own_stays() {
     let budget = Budget::new(1_000_000);
     let metrics = Arc::new(TransportMetrics::default());
-    let sender = PeerSender::new(metrics.clone(), Duration::from_millis(250), &budget);
+    let sender = PeerSender::new(metrics.clone(), limits(), &budget);
     sender.attach(CONN);
     assert_eq!(sender.push(now(), messages(0..9, 10_000), Class::Transit), 0);
     assert_eq!(budget.used_by(Part::TransportOut), sender.bytes() as u64);

@@ -7,7 +7,7 @@ use super::{Bounds, LinkBounds, SamBounds, StreamBounds, TunnelBounds};
 use crate::destination;
 use crate::netdb;
 use crate::sam;
-use crate::transport::TransportConfig;
+use crate::transport::{LinkLimits, TransportConfig};
 use crate::tunnel::build::BuilderConfig;
 use crate::tunnel::plane::PlaneConfig;
 
@@ -19,10 +19,40 @@ impl Bounds {
             handshakes_per_subnet,
             connections_per_second,
             connections_burst,
+            handshake_time,
+            probe_memory,
+            probe_time,
+            handshake_keys,
+            clock_difference,
+            padding,
+            message_three,
+            known_per_second,
             dials,
             connect_time,
+            bad_frame_time,
+            router_infos_per_read,
+            link_queue,
+            link_queue_dialling,
+            link_queue_time,
+            stall_time,
             transit_wait,
         } = self.links;
+        config.links = LinkLimits {
+            handshake_time,
+            padding,
+            message3: message_three,
+            skew: clock_difference,
+            probe_bytes: probe_memory,
+            probe_time,
+            replay_entries: handshake_keys,
+            known_per_second,
+            bad_frame_time,
+            router_infos: router_infos_per_read,
+            queue_bytes: link_queue,
+            queue_dialling: link_queue_dialling,
+            queue_time: link_queue_time,
+            stall_time,
+        };
         config.pending_per_ip = handshakes_per_address;
         config.pending_per_subnet = handshakes_per_subnet;
         config.accepts_per_second = connections_per_second;

@@ -73,10 +73,38 @@ bounds! {
         connections_per_second: u32 = ("connections-per-second", 5, least 1, Count);
         /// N1: new connections of one address at once
         connections_burst: u32 = ("connections-burst", 20, least 1, Count);
+        /// N1: time for a handshake
+        handshake_time: Duration = ("handshake-time", 10, least 1, Seconds);
+        /// N2: bytes of a probe that are swallowed
+        probe_memory: usize = ("probe-memory", 64, least 1, KiB);
+        /// N2: time for which they are
+        probe_time: Duration = ("probe-time", 10, least 1, Seconds);
+        /// N3: first messages that are remembered against replays
+        handshake_keys: usize = ("handshake-keys", 65536, least 1024, Count);
+        /// N3: difference of clocks
+        clock_difference: Duration = ("clock-difference", 60, least 10, Seconds);
+        /// N4: bytes of padding accepted in a handshake; some peers send 880
+        padding: usize = ("padding", 1024, least 256, Count);
+        /// N4: bytes of message 3 with the RouterInfo; peers send up to 4,200
+        message_three: usize = ("message-three", 6144, least 4608, Count);
+        /// N5: new connections of all known addresses in a second, besides the strangers'
+        known_per_second: u32 = ("known-per-second", 200, least 1, Count);
         /// N5: outgoing dials under way
         dials: usize = ("dials", 64, least 4, Count);
         /// N5: time for a TCP connection to be made
         connect_time: Duration = ("connect-time", 6, least 1, Seconds);
+        /// N7: time until a link with a bad frame is closed
+        bad_frame_time: Duration = ("bad-frame-time", 4000, least 200, Milliseconds);
+        /// N7: RouterInfos taken from one read
+        router_infos_per_read: usize = ("router-infos-per-read", 8, least 1, Count);
+        /// N8: memory of the queue to a peer; transit has three quarters of it
+        link_queue: usize = ("link-queue", 1024, least 128, KiB);
+        /// N8: messages for a peer that is being dialled
+        link_queue_dialling: usize = ("link-queue-dialling", 32, least 4, Count);
+        /// N8: waiting time of anything in the queue to a peer
+        link_queue_time: Duration = ("link-queue-time", 5, least 1, Seconds);
+        /// N8: time for which a peer may take nothing
+        stall_time: Duration = ("stall-time", 30, least 2, Seconds);
         /// N8: waiting time of transit in the queue to a peer; not in test networks
         transit_wait: Duration = ("transit-wait", 250, least 20, Milliseconds);
     }

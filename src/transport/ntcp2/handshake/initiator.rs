@@ -3,8 +3,8 @@
 
 use super::super::{DataKeys, LocalKeys, PeerKeys};
 use super::{
-    Action, Established, Failure, MESSAGE1_BYTES, OUTBOUND_TIME, Options, PADDING_MAX, PART2_MAX,
-    SKEW_MAX_MS, VERSION, random_padding, seconds, skew_ms, take,
+    Action, Established, Failure, LinkLimits, MESSAGE1_BYTES, Options, PART2_MAX, VERSION, is_skewed,
+    random_padding, seconds, skew_ms, take,
 };
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::noise::{self, SymmetricState};
@@ -19,6 +19,7 @@ pub(crate) struct Initiator {
     input: Vec<u8>,
     actions: VecDeque<Action>,
     deadline: Mono,
+    limits: LinkLimits,
 }
 
 enum State {
@@ -106,8 +107,15 @@ impl Initiator {
             state: State::Created(state),
             input: Vec::new(),
             actions: VecDeque::from([Action::Send(message)]),
-            deadline: now.mono.after(OUTBOUND_TIME),
+            deadline: now.mono.after(LinkLimits::USUAL.handshake_time),
+            limits: LinkLimits::USUAL,
         })
+    }
+
+    /// Goes on within these limits.
+    pub(crate) fn within(mut self, now: Now, limits: LinkLimits) -> Self {
+        (self.limits, self.deadline) = (limits, now.mono.after(limits.handshake_time));
+        self
     }
 
     /// Takes bytes from the socket.
@@ -155,7 +163,7 @@ impl Initiator {
             && let Some(message) = take(&mut self.input, MESSAGE1_BYTES)
             && let State::Created(state) = std::mem::replace(&mut self.state, State::Done)
         {
-            self.state = State::Padding(state.on_created(now, &message)?);
+            self.state = State::Padding(state.on_created(now, &message, &self.limits)?);
         }
         if let State::Padding(state) = &self.state
             && let Some(padding) = take(&mut self.input, state.padding)
@@ -173,7 +181,7 @@ impl Initiator {
 }
 
 impl ExpectCreated {
-    fn on_created(mut self, now: Now, message: &[u8]) -> Result<ExpectPadding, Failure> {
+    fn on_created(mut self, now: Now, message: &[u8], limits: &LinkLimits) -> Result<ExpectPadding, Failure> {
         let (hidden, sealed) = message.split_first_chunk::<32>().ok_or(Failure::Authentication)?;
         let mut key = *hidden;
         aes_cbc::decrypt(&self.peer.router.0, &self.cbc_iv, &mut key);
@@ -183,12 +191,12 @@ impl ExpectCreated {
         let options = self.noise.decrypt_and_hash(sealed).map_err(|_| Failure::Authentication)?;
         let options = Options::decode(&options).ok_or(Failure::Authentication)?;
         let padding = usize::from(options.padding);
-        if padding > PADDING_MAX {
+        if padding > limits.padding {
             return Err(Failure::Padding(options.padding));
         }
         let round_trip_ms = u64::try_from(now.mono.since(self.sent).as_millis()).unwrap_or(u64::MAX);
         let skew = skew_ms(options.seconds, now.wall_ms.saturating_sub(round_trip_ms / 2));
-        if skew.abs() > SKEW_MAX_MS {
+        if is_skewed(skew, limits) {
             return Err(Failure::Skew(skew));
         }
         Ok(ExpectPadding {

@@ -7,8 +7,8 @@
 //!            any of them -> Tarpit: swallow a random number of bytes for a random time, then reset
 //! ```
 //! One struct per state, consumed by its transition. The owner feeds bytes and timeouts, then drains
-//! [`Action`]s until there is none. An engine buffers one message at most: [`MESSAGE1_BYTES`] and [`PADDING_MAX`], or
-//! [`PART1_BYTES`] and [`PART2_MAX`], plus one read. Spec: NTCP2, "1) SessionRequest" to "KDF (for data phase)".
+//! [`Action`]s until there is none. An engine buffers one message at most: [`MESSAGE1_BYTES`] and [`LinkLimits::padding`], or
+//! [`PART1_BYTES`] and [`LinkLimits::message3`], plus one read. Spec: NTCP2, "1) SessionRequest" to "KDF (for data phase)".
 
 #![cfg_attr(
     not(test),
@@ -36,9 +36,9 @@ pub(crate) use responder::Responder;
 use super::DataKeys;
 use crate::base::{Now, Rng};
 use crate::crypto::Verified;
+use crate::transport::LinkLimits;
 use crate::wire::{RouterHash, RouterInfo};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// Messages 1 and 2 without their padding.
 const MESSAGE1_BYTES: usize = 64;
@@ -47,18 +47,10 @@ const PART1_BYTES: usize = 48;
 /// Sizes of message 3 part 2 that are taken: less cannot hold a RouterInfo, more is no honest one.
 const PART2_MIN: usize = 200;
 const PART2_MAX: usize = 6_144;
-/// Padding accepted in messages 1 and 2. Current peers send at most 880.
-const PADDING_MAX: usize = 1_024;
 /// Padding that we send: older peers close above 223, and Java sends as much.
 const PADDING_SENT_MAX: u64 = 63;
-/// Clocks may differ by this.
-const SKEW_MAX_MS: i64 = 60_000;
 /// The protocol version in message 1.
 const VERSION: u8 = 2;
-/// Time for a whole inbound handshake.
-const INBOUND_TIME: Duration = Duration::from_secs(10);
-/// Time for a whole outbound handshake, after the TCP connection is there.
-const OUTBOUND_TIME: Duration = Duration::from_secs(10);
 
 /// What the owner has to do.
 #[derive(Debug)]
@@ -151,6 +143,11 @@ pub(super) fn seconds(now: Now) -> u32 {
 /// Milliseconds by which a clock showing `peer_s` is ahead of ours.
 pub(super) fn skew_ms(peer_s: u32, wall_ms: u64) -> i64 {
     i64::from(peer_s).saturating_mul(1000).saturating_sub(i64::try_from(wall_ms).unwrap_or(i64::MAX))
+}
+
+/// Whether the clocks are too far apart.
+fn is_skewed(skew_ms: i64, limits: &LinkLimits) -> bool {
+    u128::from(skew_ms.unsigned_abs()) > limits.skew.as_millis()
 }
 
 /// Random bytes for padding, at most [`PADDING_SENT_MAX`].

@@ -9,8 +9,8 @@ use super::super::replay::ReplayCache;
 use super::super::{DataKeys, LocalKeys};
 use super::info;
 use super::{
-    Action, Established, Failure, INBOUND_TIME, MESSAGE1_BYTES, Options, PADDING_MAX, PART1_BYTES, PART2_MAX,
-    PART2_MIN, Policy, SKEW_MAX_MS, Standing, VERSION, random_padding, seconds, skew_ms, take,
+    Action, Established, Failure, LinkLimits, MESSAGE1_BYTES, Options, PART1_BYTES, PART2_MIN, Policy,
+    Standing, VERSION, is_skewed, random_padding, seconds, skew_ms, take,
 };
 use crate::base::{Mono, Now, Rng};
 use crate::crypto::noise::{self, SymmetricState};
@@ -21,10 +21,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Most bytes swallowed after a message that did not authenticate.
-const TARPIT_BYTES_MAX: usize = 64 * 1024;
-/// Shortest and longest time for which they are swallowed, in milliseconds.
-const TARPIT_MS: (u64, u64) = (1_000, 10_000);
+/// Shortest time for which bytes are swallowed after a message that did not authenticate, in milliseconds.
+const TARPIT_MS_MIN: u64 = 1_000;
 
 /// Engine of an incoming handshake.
 pub(crate) struct Responder {
@@ -36,6 +34,7 @@ pub(crate) struct Responder {
     local: Arc<LocalKeys>,
     policy: Policy,
     replay: Arc<Mutex<ReplayCache>>,
+    limits: LinkLimits,
 }
 
 enum State {
@@ -77,12 +76,19 @@ impl Responder {
             state: State::Request,
             input: Vec::new(),
             actions: VecDeque::new(),
-            deadline: now.mono.after(INBOUND_TIME),
+            deadline: now.mono.after(LinkLimits::USUAL.handshake_time),
             rng,
             local,
             policy,
             replay,
+            limits: LinkLimits::USUAL,
         }
+    }
+
+    /// Begins within these limits.
+    pub(crate) fn within(mut self, now: Now, limits: LinkLimits) -> Self {
+        (self.limits, self.deadline) = (limits, now.mono.after(limits.handshake_time));
+        self
     }
 
     /// Takes bytes from the socket.
@@ -158,8 +164,9 @@ impl Responder {
         if !matches!(failure, Failure::Authentication | Failure::Replay | Failure::Version(_)) {
             return self.finish(Action::Close(failure));
         }
-        let wait = self.rng.between(TARPIT_MS.0, TARPIT_MS.1);
-        let bytes_left = self.rng.index(TARPIT_BYTES_MAX).saturating_add(1);
+        let most = u64::try_from(self.limits.probe_time.as_millis()).unwrap_or(u64::MAX);
+        let wait = self.rng.between(TARPIT_MS_MIN, most.max(TARPIT_MS_MIN));
+        let bytes_left = self.rng.index(self.limits.probe_bytes).saturating_add(1);
         self.input = Vec::new();
         self.deadline = now.mono.after(Duration::from_millis(wait));
         self.state = State::Tarpit { failure, bytes_left };
@@ -181,7 +188,7 @@ impl Responder {
             }
             let skew = state.skew_ms;
             let next = self.on_padding(now, state, &padding)?;
-            if skew.abs() > SKEW_MAX_MS {
+            if is_skewed(skew, &self.limits) {
                 return Err(Failure::Skew(skew)); // after message 2, so that the peer learns our time
             }
             self.state = State::Confirmed(next);
@@ -216,11 +223,11 @@ impl Responder {
             return Err(Failure::Version(options.version));
         }
         let part2 = usize::from(options.part2);
-        if !(PART2_MIN..=PART2_MAX).contains(&part2) {
+        if !(PART2_MIN..=self.limits.message3).contains(&part2) {
             return Err(Failure::Message3Size(options.part2));
         }
         let padding = usize::from(options.padding);
-        if padding > PADDING_MAX {
+        if padding > self.limits.padding {
             return Err(Failure::Padding(options.padding));
         }
         let cbc_iv = hidden.last_chunk().copied().unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::crypto::noise::{self, SymmetricState};
 use crate::crypto::{SigningKey, X25519Public, X25519Secret, aes_cbc, sha256};
 use crate::wire::{KeysAndCert, Mapping, RouterAddress, RouterIdentity, SigType, b64};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const NET: u8 = 77;
 const WALL_MS: u64 = 1_777_000_000_250;
@@ -84,7 +85,7 @@ fn responder(seed: u64, bob: &Party, at: Now, replay: &Arc<Mutex<ReplayCache>>) 
 }
 
 fn replay() -> Arc<Mutex<ReplayCache>> {
-    Arc::new(Mutex::new(ReplayCache::new(&mut Rng::from_seed(9))))
+    Arc::new(Mutex::new(ReplayCache::new(&mut Rng::from_seed(9), 65_536)))
 }
 
 fn pair_with(seed: u64, info: &[u8], alice: &Party, bob: &Party, peer: PeerKeys, net_id: u8) -> Pair {

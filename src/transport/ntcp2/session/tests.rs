@@ -75,11 +75,14 @@ fn what_cannot_be_framed_is_dropped() {
 fn router_infos_come_out_as_events_and_too_many_are_counted() {
     let (mut a, mut b) = pair();
     let mut wire = Vec::new();
-    for _ in 0..EVENTS_MAX + 3 {
+    for _ in 0..LinkLimits::USUAL.router_infos + 3 {
         a.write_info(now(), b"info", &mut wire);
     }
     let events = feed(&mut b, &wire, usize::MAX);
-    assert_eq!(events, vec![Event::RouterInfo { raw: b"info".to_vec(), flood: false }; EVENTS_MAX]);
+    assert_eq!(
+        events,
+        vec![Event::RouterInfo { raw: b"info".to_vec(), flood: false }; LinkLimits::USUAL.router_infos]
+    );
     assert_eq!((b.take_events_dropped(), b.take_events_dropped()), (3, 0));
 }
 
