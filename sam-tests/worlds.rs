@@ -56,7 +56,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "healthy", seeds: 20, run: load::healthy },
     Scenario { name: "twenty", seeds: 0, run: healthy::run },
     Scenario { name: "thousand", seeds: 1, run: load::thousand },
-    Scenario { name: "expiry", seeds: 1, run: load::expiry },
+    Scenario { name: "expiry", seeds: 20, run: load::expiry },
     Scenario { name: "sam-vanish", seeds: 20, run: sam::vanishing },
     Scenario { name: "hour", seeds: 0, run: hour::run },
     Scenario { name: "loss-5", seeds: 20, run: loss::five },
