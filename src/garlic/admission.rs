@@ -46,8 +46,6 @@ impl ReplayFilter {
     }
 }
 
-/// What one destination may decrypt beyond its rate while the processor keeps up, in percent of that rate.
-const EXTRA_MOST: u32 = 4_000;
 /// Unused extras are kept this long.
 const EXTRA_KEPT_US: u64 = 200_000;
 
@@ -61,9 +59,9 @@ pub(super) struct Extra {
 }
 
 impl Extra {
-    /// For a rate of so many a second.
-    pub(super) fn new(per_second: u32) -> Self {
-        Self { pace: Pace::new(EXTRA_MOST), per_second, micro_tokens: 0, updated: Mono::default() }
+    /// For a rate of so many a second, and up to so many percent of it.
+    pub(super) fn new(per_second: u32, percent: u32) -> Self {
+        Self { pace: Pace::new(percent.max(100)), per_second, micro_tokens: 0, updated: Mono::default() }
     }
 
     /// Takes one token if there is one; to be asked when the rate is used up.

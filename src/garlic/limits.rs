@@ -21,10 +21,21 @@ pub struct Limits {
     pub new_sessions_per_s: u32,
     /// New Sessions decrypted in a burst. Default 200.
     pub new_sessions_burst: u32,
+    /// What may be decrypted while the processor keeps up, in percent of that rate, from what other destinations leave.
+    /// Default 4,000.
+    pub pace_percent: u32,
     /// Ephemeral keys remembered against replays; beyond, the oldest goes. Default 20,000.
     pub replay_entries: usize,
     /// Most messages in flight beyond what the remote is known to have received. Default 160, the window of Java.
     pub in_flight: u16,
+    /// Tags that a session listens for ahead of the newest message, at its begin. Default 64.
+    pub tags_at_first: u32,
+    /// The same once many messages have come. Default 1,024.
+    pub tags_ahead: u32,
+    /// How far behind the newest message a tag is still honoured. Default 512.
+    pub tags_behind: u32,
+    /// Cloves read from one message. Default 64.
+    pub cloves: usize,
     /// Index at which we start a Diffie-Hellman step. Default 16,384.
     pub ratchet_after: u16,
 }
@@ -39,6 +50,11 @@ impl Default for Limits {
             held_per_remote: 24,
             new_sessions_per_s: 50,
             new_sessions_burst: 200,
+            pace_percent: 4_000,
+            tags_at_first: 64,
+            tags_ahead: 1024,
+            tags_behind: 512,
+            cloves: 64,
             replay_entries: 20_000,
             in_flight: 160,
             ratchet_after: 16_384,

@@ -85,7 +85,7 @@ impl Sessions {
         self.bound_tags(at.set);
         body.truncate(SEALED_AT + len);
         let payload = Bytes::from(body).slice(SEALED_AT..);
-        let mut parsed = Parsed::read(&payload, &self.local, now, &self.metrics);
+        let mut parsed = Parsed::read(&payload, &self.local, now, self.limits.cloves, &self.metrics);
         self.metrics.existing_opened.inc();
 
         self.first_message(now, &at);
@@ -185,7 +185,7 @@ impl Sessions {
         if fresh {
             let chains = keys.responder_chains();
             let (window, next_root) =
-                Window::new(new_set, now.mono, chains, Lookahead::First, &mut self.tags);
+                Window::new(new_set, now.mono, chains, Lookahead::first(&self.limits), &mut self.tags);
             self.sets.insert(new_set, ReceiveSet { peer: id, role: Role::Session(pair, 0), window });
             peer.chains.push(Inbound {
                 pair,
@@ -208,7 +208,7 @@ impl Sessions {
         self.bound_chains(id);
         self.bound_tags(new_set);
         let payload = Bytes::from(payload);
-        let mut parsed = Parsed::read(&payload, &self.local, now, &self.metrics);
+        let mut parsed = Parsed::read(&payload, &self.local, now, self.limits.cloves, &self.metrics);
         let opened = self.opened(now, id, OpenedKind::NewSessionReply, &mut parsed);
         self.flush(now, id);
         self.arm(id);
@@ -223,7 +223,7 @@ impl Sessions {
         body.truncate(SEALED_AT + len);
         let payload = Bytes::from(body).slice(SEALED_AT..);
         self.metrics.one_time_opened.inc();
-        let parsed = Parsed::read(&payload, &self.local, now, &self.metrics);
+        let parsed = Parsed::read(&payload, &self.local, now, self.limits.cloves, &self.metrics);
         Ok(unproven(OpenedKind::OneTime(tag), parsed))
     }
 
@@ -242,7 +242,7 @@ impl Sessions {
         }
         let new = open_new_session(&self.ours, ephemeral, message)?;
         let payload = Bytes::from(new.payload);
-        let mut parsed = Parsed::read(&payload, &self.local, now, &self.metrics);
+        let mut parsed = Parsed::read(&payload, &self.local, now, self.limits.cloves, &self.metrics);
         check_time(now, &parsed)?;
         self.replays.insert(now.mono, &ephemeral);
         self.metrics.new_session_opened.inc();
@@ -355,7 +355,8 @@ impl Sessions {
             Forward::Repeat => {}
             Forward::Step(number, shared) => {
                 let chains = Chains::step(&chain.next_root, shared.as_bytes());
-                let (window, root) = Window::new(new_set, now.mono, chains, Lookahead::Later, &mut self.tags);
+                let (window, root) =
+                    Window::new(new_set, now.mono, chains, Lookahead::later(&self.limits), &mut self.tags);
                 let role = Role::Session(at.pair, number);
                 self.sets.insert(new_set, ReceiveSet { peer: at.peer, role, window });
                 old = chain.previous.replace((chain.latest, now.mono + RETIRED));

@@ -23,8 +23,6 @@ const CELLS: [usize; 3] = [964, 1956, 2952];
 const CELL: usize = 996;
 /// Most payload in a garlic message.
 pub(super) const PAYLOAD_MAX: usize = 62_000;
-/// Most cloves in a message that we read.
-const CLOVES_MAX: usize = 64;
 /// How long our cloves are valid.
 const CLOVE_LIFE_S: u32 = 60;
 /// How long past its end a clove is still taken: clocks differ.
@@ -170,7 +168,13 @@ const ACKS_MAX: usize = 256;
 
 impl Parsed {
     /// Reads a decrypted payload. What is not allowed inside is dropped and counted.
-    pub(super) fn read(payload: &Bytes, local: &DestHash, now: Now, metrics: &Metrics) -> Self {
+    pub(super) fn read(
+        payload: &Bytes,
+        local: &DestHash,
+        now: Now,
+        cloves: usize,
+        metrics: &Metrics,
+    ) -> Self {
         let mut parsed = Self::default();
         let mut count = 0;
         for block in Blocks::new(payload) {
@@ -181,7 +185,7 @@ impl Parsed {
                 }
                 Ok(Block::Clove(clove)) => {
                     count += 1;
-                    if count > CLOVES_MAX || parsed.take_clove(payload, &clove, local, now).is_none() {
+                    if count > cloves || parsed.take_clove(payload, &clove, local, now).is_none() {
                         metrics.clove_dropped.inc();
                     }
                 }

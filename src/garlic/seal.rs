@@ -310,8 +310,13 @@ impl Sessions {
             theirs.responder.seal_reply(theirs.tags.advance(), &ephemeral, &payload, &mut message).ok()?;
         write_len(&mut message);
         let (theirs, started) = (theirs.id, theirs.received);
-        let (window, next_root) =
-            Window::new(set, now.mono, keys.initiator_chains(), Lookahead::First, &mut self.tags);
+        let (window, next_root) = Window::new(
+            set,
+            now.mono,
+            keys.initiator_chains(),
+            Lookahead::first(&self.limits),
+            &mut self.tags,
+        );
         self.sets.insert(set, ReceiveSet { peer: id, role: Role::Session(pair, 0), window });
         peer.chains.push(Inbound {
             pair,

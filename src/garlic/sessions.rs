@@ -60,7 +60,13 @@ pub struct Strangers {
 impl Strangers {
     /// So many a second and twice as many at once, and up to five times as many a second while the processor keeps up.
     pub fn new(per_second: u32) -> Self {
-        let more = per_second.saturating_mul(4);
+        Self::with_pace(per_second, 500)
+    }
+
+    /// The same with another percentage of the rate while the processor keeps up.
+    pub fn with_pace(per_second: u32, percent: u32) -> Self {
+        let more = u64::from(per_second) * u64::from(percent.saturating_sub(100)) / 100;
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
         Self {
             set: SharedRate::new(per_second, per_second.saturating_mul(2)),
             extra: SharedRate::new(more, (more / 5).max(1)),
@@ -120,7 +126,7 @@ impl Sessions {
             one_time: map(&mut rng),
             replays: ReplayFilter::new(&mut rng, limits.replay_entries),
             budget: Bucket::new(limits.new_sessions_per_s, limits.new_sessions_burst),
-            extra: Extra::new(limits.new_sessions_per_s),
+            extra: Extra::new(limits.new_sessions_per_s, limits.pace_percent),
             router_budget: None,
             timers: TimerQueue::new(),
             actions: VecDeque::new(),

@@ -2,42 +2,47 @@
 //! The receiving side of one tag set: which tags are listened for, and the keys that belong to them.
 //!
 //! Tags run ahead of the highest index seen by [`Lookahead`], are made in blocks, and are honoured up to
-//! [`BEHIND`] indices late. Keys are derived when a message arrives; those skipped over are kept until their
+//! [`Limits::tags_behind`] indices late. Keys are derived when a message arrives; those skipped over are kept until their
 //! tag is used or trimmed. So a window holds at most `1024 + 512` tags and as many skipped keys.
 //! Spec: "Session Tag Ratchet", windows in "Implementation Considerations".
 
+use super::Limits;
 use super::chain::{Chains, INDICES, KeyChain, TagChain};
 use crate::base::{Map, Mono, Rng};
 use crate::crypto::Secret32;
 use std::collections::{BTreeMap, VecDeque};
 
-/// How many indices behind the highest one seen a tag is still honoured.
-pub(super) const BEHIND: u32 = 512;
 /// Tags are made when this many are due.
 const BLOCK: u32 = 16;
 /// Marks a tag that was used.
 const USED: u64 = 0;
 
-/// How far tags run ahead.
+/// How far tags run ahead, at the begin and later, and how late they may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lookahead {
-    /// Replies to one New Session: a fixed few.
-    Replies,
-    /// The first tag set: grows with use.
-    First,
-    /// Tag sets after a ratchet step: the sender starts at speed.
-    Later,
+pub(super) struct Lookahead {
+    start: u32,
+    max: u32,
+    behind: u32,
 }
 
 impl Lookahead {
+    /// Replies to one New Session: a fixed few.
+    const REPLIES: Self = Self { start: 16, max: 16, behind: 512 };
+
+    /// The first tag set: grows with use.
+    pub(super) fn first(limits: &Limits) -> Self {
+        let Limits { tags_at_first, tags_ahead: max, tags_behind: behind, .. } = *limits;
+        Self { start: tags_at_first.min(max), max, behind }
+    }
+
+    /// Tag sets after a ratchet step: the sender starts at speed.
+    pub(super) fn later(limits: &Limits) -> Self {
+        Self { start: limits.tags_ahead / 2, ..Self::first(limits) }
+    }
+
     const fn tags(self, seen: u32) -> u32 {
-        let (start, max) = match self {
-            Self::Replies => return 16,
-            Self::First => (64, 1024),
-            Self::Later => (512, 1024),
-        };
-        let grown = start + seen / 2;
-        if grown < max { grown } else { max }
+        let grown = self.start + seen / 2;
+        if grown < self.max { grown } else { self.max }
     }
 }
 
@@ -115,7 +120,7 @@ impl Window {
     pub(super) fn replies(id: SetId, now: Mono, tags: TagChain, map: &mut TagMap) -> Self {
         let unused = Chains::new(&[0; 32], &[0; 32]);
         let chains = Chains { tags, ..unused };
-        Self::new(id, now, chains, Lookahead::Replies, map).0
+        Self::new(id, now, chains, Lookahead::REPLIES, map).0
     }
 
     /// The key of `index`, derived if need be. It stays until [`Self::accept`].
@@ -163,7 +168,7 @@ impl Window {
 
     /// Drops what lies too far behind, and the used ones in front of the rest.
     fn trim(&mut self, map: &mut TagMap) {
-        let keep_from = self.seen.saturating_sub(BEHIND);
+        let keep_from = self.seen.saturating_sub(self.lookahead.behind);
         let mut moved = false;
         while self.base < self.seen {
             match self.live.front() {

@@ -22,7 +22,6 @@ use super::storage::Storage;
 use crate::base::watch;
 use crate::base::{Budget, Clock, Net, Queue, QueueReceiver, QueueSender, Rng, Tasks};
 use crate::destination::task::Hint;
-use crate::garlic::Strangers;
 use crate::netdb::reseed::Bundle;
 use crate::netdb::{self, PeerView};
 use crate::transport::{self, LocalKeys, TransportConfig, TransportEvent, TransportMetrics};
@@ -36,8 +35,6 @@ use crate::wire::RouterHash;
 const PEER_BATCHES: usize = 64;
 /// Answers to what we asked: build replies, tunnel tests, what comes out of exploratory tunnels.
 const TO_REPLIES: usize = 512;
-/// Build requests and garlic of strangers.
-const TO_BUILD: usize = 128;
 /// Database messages for control.
 const TO_DATABASE: usize = 256;
 /// Messages for routers without a link, per batch.
@@ -67,11 +64,12 @@ struct Queues {
     disk: (QueueSender<Job>, QueueReceiver<Job>),
 }
 
-fn queues() -> Queues {
+/// The queues; `to_build` build requests and garlic messages of strangers may wait.
+fn queues(to_build: usize) -> Queues {
     Queues {
         peers: Queue::bounded("peers_to_plane", PEER_BATCHES),
         replies: Queue::bounded("plane_replies", TO_REPLIES),
-        builds: Queue::bounded("plane_to_build", TO_BUILD),
+        builds: Queue::bounded("plane_to_build", to_build),
         database: Queue::bounded("plane_to_database", TO_DATABASE),
         dials: Queue::bounded("plane_to_dial", TO_DIAL),
         refused: Queue::bounded("plane_refusals", TO_DIAL),
@@ -131,7 +129,7 @@ pub(super) async fn start(
     let Prepared { storage, lock, keys, port, bootstrap, reseeder } =
         prepare(&config, storage, (&net, &clock), &mut rng)?;
     let budget = Budget::new(u64::from(config.memory_max) << 20);
-    let q = queues();
+    let q = queues(config.bounds.tunnels.waiting_requests);
     let own = Arc::new(keys.router_info(clock.now().wall_ms, &face(&config, port)));
     let (own_info_tx, own_info) = watch::channel(own);
     let transport_metrics = Arc::new(TransportMetrics::default());
@@ -219,7 +217,7 @@ pub(super) async fn start(
         view,
         own_info,
         status,
-        strangers: Arc::new(Strangers::new(config.limits.garlic_per_second)),
+        strangers: Arc::new(config.strangers()),
         rng: Mutex::new(rng.fork("sessions")),
         listening,
         sessions: Mutex::default(),
@@ -309,6 +307,7 @@ fn control(
         SESSIONS_MAX,
         board,
         health,
+        config.bounds.tunnels.waiting_requests_time,
         rng,
     )
 }

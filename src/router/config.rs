@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::destination;
+use crate::garlic::Strangers;
 use crate::names::FeedUrl;
 use crate::tunnel::PoolConfig;
 use crate::tunnel::types::HOPS_MAX;
@@ -423,6 +424,11 @@ impl RouterConfig {
         let free = self.open_files?.saturating_sub(KEPT);
         let links = free * 4 / 5;
         Some((links.max(8), free - links + KEPT / 2))
+    }
+
+    /// What all destinations may spend on New Sessions of strangers.
+    pub(crate) fn strangers(&self) -> Strangers {
+        Strangers::with_pace(self.limits.garlic_per_second, self.bounds.garlic.pace)
     }
 
     /// What bounds each destination.

@@ -40,8 +40,6 @@ const HELD_ROUTERS_MAX: usize = 256;
 const HELD_MESSAGES_MAX: usize = 32;
 /// How long they are held.
 const HELD_FOR: Duration = Duration::from_secs(5);
-/// Longest time that a build request may wait for us (T2).
-const REQUEST_WAIT: Duration = Duration::from_millis(2_500);
 /// After longer sleep, peers have given our links up.
 const LINKS_LIVE: Duration = Duration::from_secs(120);
 /// Inputs taken in one turn.
@@ -183,6 +181,8 @@ pub(crate) struct Control {
     view: PeerView,
     sessions: Map<PoolId, Live>,
     sessions_max: usize,
+    /// Longest time that a build request may wait for us (T2).
+    request_wait: Duration,
     next_pool: u32,
     held: Map<RouterHash, (Mono, Vec<I2np>, transport::Class)>,
     to_plane: VecDeque<Order>,
@@ -211,6 +211,7 @@ impl Control {
         sessions_max: usize,
         status: StatusBoard,
         health: Health,
+        request_wait: Duration,
         rng: &mut Rng,
     ) -> Self {
         let view = PeerView::default();
@@ -225,6 +226,7 @@ impl Control {
             view,
             sessions: map(rng),
             sessions_max,
+            request_wait,
             next_pool: 0,
             held: map(rng),
             to_plane: VecDeque::new(),
@@ -394,7 +396,7 @@ impl Control {
 
     /// A request that waited so long is answered too late for its creator.
     fn stranger(&mut self, now: Now, m: ToControl) {
-        if now.mono.since(m.since) > REQUEST_WAIT {
+        if now.mono.since(m.since) > self.request_wait {
             self.metrics.requests_dropped_stale.inc();
         } else {
             self.message(now, m);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! Bad bytes, old bytes, too many bytes.
 
+use super::super::chain::Chains;
 use super::super::handshake::{Ephemeral, Static, new_session_ephemeral, open_new_session};
+use super::super::window::{Lookahead, SetId, TagMap, Window};
 use super::super::{Error, Limits, OpenedKind, Received, State, Strangers};
 use super::world::{World, ms, secs};
 use crate::base::{Budget, Mono, Part, Rng};
@@ -564,5 +566,24 @@ fn g6_nothing_is_sent_on_for_strangers() {
         w.give(1, message);
         assert_eq!((w.nodes[1].received.len(), w.nodes[1].others.len()), (0, 0));
         assert_eq!(w.nodes[1].sessions.metrics().clove_dropped.get(), 1);
+    }
+}
+
+#[test]
+fn g4_a_window_keeps_within_lowered_bounds() {
+    let limits = Limits { tags_at_first: 24, tags_ahead: 192, tags_behind: 64, ..Limits::default() };
+    for (look, first) in [(Lookahead::first(&limits), 24), (Lookahead::later(&limits), 96)] {
+        let mut tags = TagMap::new(&mut Rng::from_seed(1));
+        let (mut window, _) =
+            Window::new(SetId(1), Mono(0), Chains::new(&[1; 32], &[2; 32]), look, &mut tags);
+        assert_eq!((window.tags(), tags.len()), (first, first));
+        // Every second message is lost.
+        for index in (1..2_000).step_by(2) {
+            assert!(window.key(index).is_some());
+            window.accept(Mono(1), index, &mut tags);
+            assert!(window.tags() <= 192 + 64 && tags.len() <= 192 + 32, "{index}: {}", window.tags());
+            assert!(window.skipped() <= 64);
+        }
+        assert!(window.tags() > 192, "the bounds are used");
     }
 }

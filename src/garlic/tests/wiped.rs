@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Ratchets forget: a key that was used is gone at once, and all of them with their session.
 
+use super::super::Limits;
 use super::super::chain::Chains;
 use super::super::window::{Lookahead, SetId, TagMap, Window};
 use crate::base::{Mono, Rng};
@@ -33,7 +34,8 @@ fn used_message_keys_are_gone_and_skipped_ones_stay() {
     roots.add("next root", &*chains().next_root);
 
     let mut map = TagMap::new(&mut Rng::from_seed(1));
-    let (mut window, next_root) = Window::new(SetId(1), Mono(0), chains(), Lookahead::Later, &mut map);
+    let (mut window, next_root) =
+        Window::new(SetId(1), Mono(0), chains(), Lookahead::later(&Limits::default()), &mut map);
     for index in 0..40 {
         assert_eq!(window.key(index), Some(key(index.into())));
         window.accept(Mono(0), index, &mut map);

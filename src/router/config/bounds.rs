@@ -25,6 +25,8 @@ pub enum Unit {
     Seconds,
     /// Thousandths of a second.
     Milliseconds,
+    /// Hundredths of something else.
+    Percent,
 }
 
 impl Unit {
@@ -35,13 +37,14 @@ impl Unit {
             Self::KiB => " KiB",
             Self::Seconds => " s",
             Self::Milliseconds => " ms",
+            Self::Percent => " %",
         }
     }
 
     /// How much of what the field holds (things, bytes, nanoseconds) one of these is.
     const fn scale(self) -> u64 {
         match self {
-            Self::Count => 1,
+            Self::Count | Self::Percent => 1,
             Self::KiB => 1024,
             Self::Seconds => 1_000_000_000,
             Self::Milliseconds => 1_000_000,

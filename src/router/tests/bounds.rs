@@ -120,6 +120,16 @@ fn t2_requests_of_one_peer() {
 }
 
 #[test]
+fn t2_neighbours_that_are_counted() {
+    let config = config(|b| b.tunnels.neighbours = 256);
+    let mut gate = Gate::new(&builder_config(&config, &Budget::default()).admission, &mut Rng::from_seed(1));
+    let peer = |n: u16| RouterHash([n.to_be_bytes(); 16].concat().try_into().unwrap());
+    assert!((0..256).all(|n| gate.request(NOW.mono, &peer(n))));
+    assert!(!gate.request(NOW.mono, &peer(256)));
+    assert!(gate.request(NOW.mono, &peer(255)), "those that are counted already go on");
+}
+
+#[test]
 fn d6_searches_at_once() {
     let config = config(|b| b.netdb.searches = 4);
     let me = RouterHash([1; 32]);

@@ -3,15 +3,11 @@
 //!
 //! A request must pass its previous hop's bucket to be looked at, and the router's own before public-key work is done
 //! for it; over either it is dropped without an answer. After decryption the number of tunnels we carry decides between accepting and code 30.
-//! Limits: [`AdmissionLimits`]; at most [`PEERS_MAX`] peers are counted at a time. Design: limits 3.4, T2-T4.
+//! Limits: [`AdmissionLimits`]; at most [`AdmissionLimits::peers`] are counted at a time. Design: limits 3.4, T2-T4.
 
 use crate::base::{Ask, Budget, Map, Mono, Pace, Rng};
 use crate::wire::RouterHash;
 
-/// Peers counted within one window; the first request of any further peer is refused until the window turns.
-const PEERS_MAX: usize = 8192;
-/// The rate of all requests while the processor keeps up, in percent of what was set.
-const PACE_MOST: u32 = 500;
 /// Window in which requests of one peer are counted.
 const REQUEST_WINDOW_US: u64 = 110_000_000;
 /// Window in which accepted tunnels per neighbour are counted.
@@ -26,8 +22,8 @@ pub struct AdmissionLimits {
     pub requests_per_peer: (usize, usize),
     /// Smallest and largest number of accepted tunnels per neighbour in 220 s (1 % of our transit in between).
     pub accepts_per_peer: (usize, usize),
-    /// Requests that are worth public-key work per second, over a longer time; up to five times as many while the processor
-    /// keeps up.
+    /// Requests that are worth public-key work per second, over a longer time; more while the processor keeps up, see
+    /// `pace_percent`.
     pub requests_per_second: u32,
     /// Requests that may come at once.
     pub requests_burst: u32,
@@ -35,6 +31,16 @@ pub struct AdmissionLimits {
     pub transit_kbs: Option<u32>,
     /// Garlic messages of strangers that the router opens per second, over a longer time; twice as many at once.
     pub garlic_per_second: u32,
+    /// Peers counted within one window; the first request of any further peer is refused until the window turns.
+    pub peers: usize,
+    /// Rate of all requests while the processor keeps up, in percent of `requests_per_second`.
+    pub pace_percent: u32,
+    /// Keys of requests that are remembered against replays, in each of two generations.
+    pub request_keys: usize,
+    /// Keys of strangers' garlic that are remembered against replays, in each of two generations.
+    pub garlic_keys: usize,
+    /// Tags of garlic to the router that are expected; beyond it the oldest goes.
+    pub garlic_tags: usize,
     /// Refuse a participant whose next hop is its previous hop. Honest creators never build so, but some versions
     /// do in very small networks.
     pub refuse_turn_back: bool,
@@ -52,6 +58,11 @@ impl Default for AdmissionLimits {
             requests_burst: 500,
             transit_kbs: None,
             garlic_per_second: 500,
+            peers: 8192,
+            pace_percent: 500,
+            request_keys: 65_536,
+            garlic_keys: 32_768,
+            garlic_tags: 4096,
             refuse_turn_back: true,
             budget: Budget::default(),
         }
@@ -76,11 +87,12 @@ struct Window {
     length_us: u64,
     ends: Mono,
     counts: Map<RouterHash, usize>,
+    peers_max: usize,
 }
 
 impl Window {
-    fn new(counts: Map<RouterHash, usize>, length_us: u64) -> Self {
-        Self { length_us, ends: Mono(0), counts }
+    fn new(rng: &mut Rng, length_us: u64, peers_max: usize) -> Self {
+        Self { length_us, ends: Mono(0), counts: crate::base::map(rng), peers_max }
     }
 
     fn turn(&mut self, now: Mono) {
@@ -103,7 +115,7 @@ impl Window {
     fn has_room(&self, peer: &RouterHash, limit: usize) -> bool {
         match self.counts.get(peer) {
             Some(count) => *count < limit,
-            None => limit > 0 && self.counts.len() < PEERS_MAX,
+            None => limit > 0 && self.counts.len() < self.peers_max,
         }
     }
 }
@@ -127,9 +139,9 @@ impl Gate {
     /// For these limits.
     pub fn new(limits: &AdmissionLimits, rng: &mut Rng) -> Self {
         Self {
-            requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
+            requests: Window::new(rng, REQUEST_WINDOW_US, limits.peers),
             requests_max: limits.requests_per_peer.1,
-            garlic: Window::new(crate::base::map(rng), GARLIC_WINDOW_US),
+            garlic: Window::new(rng, GARLIC_WINDOW_US, limits.peers),
             // A quarter of what is opened in all.
             garlic_max: usize::try_from(limits.garlic_per_second).unwrap_or(usize::MAX).saturating_mul(10)
                 / 4,
@@ -209,12 +221,17 @@ impl Admission {
         Self {
             open: true,
             load_percent: 0,
-            requests: Window::new(crate::base::map(rng), REQUEST_WINDOW_US),
-            accepts: Window::new(crate::base::map(rng), ACCEPT_WINDOW_US),
+            requests: Window::new(rng, REQUEST_WINDOW_US, limits.peers),
+            accepts: Window::new(rng, ACCEPT_WINDOW_US, limits.peers),
             router: TokenBucket::full(limits.requests_burst),
-            pace: Pace::new(PACE_MOST),
+            pace: Pace::new(limits.pace_percent),
             limits,
         }
+    }
+
+    /// The bounds it was made with.
+    pub(super) const fn limits(&self) -> &AdmissionLimits {
+        &self.limits
     }
 
     /// Whether turning back to the previous hop is refused.

@@ -74,7 +74,7 @@ impl Builder {
         let responder = Responder::new(keys.clone(), admission, rng.fork("responder"));
         Self {
             transit: Transit::new(&keys, responder, rng.fork("transit")),
-            garlic: RouterGarlic::new(keys.clone(), config.admission.garlic_per_second, &mut rng),
+            garlic: RouterGarlic::new(keys.clone(), &config.admission, &mut rng),
             pools: BTreeMap::new(),
             builds: map(&mut rng),
             flights: 0,

@@ -21,8 +21,6 @@ const MINUTES_OLD_MAX: u32 = 8;
 const MINUTES_AHEAD_MAX: u32 = 5;
 /// Ephemeral keys are remembered at least this long.
 const REPLAY_TURN_US: u64 = 600_000_000;
-/// Ephemeral keys remembered per generation.
-const REPLAY_MAX: usize = 65_536;
 /// Records with our prefix that are tried; a second one is an accident or an attack.
 const CANDIDATES_MAX: usize = 2;
 
@@ -85,7 +83,7 @@ pub(super) struct Responder {
 impl Responder {
     /// A responder for this router.
     pub(super) fn new(keys: RouterKeys, admission: Admission, mut rng: Rng) -> Self {
-        let seen = Replay::new(&mut rng, REPLAY_TURN_US, REPLAY_MAX);
+        let seen = Replay::new(&mut rng, REPLAY_TURN_US, admission.limits().request_keys);
         Self { keys, rng, seen, admission }
     }
 

@@ -4,28 +4,24 @@
 //! What comes is either a reply under a tag that we gave out (build replies, tunnel tests), each good for one message,
 //! or a Noise N message to our static key. Cheap checks come first: length, the key's high bit, the budget of
 //! all strangers, a known ephemeral key.
-//! Only LOCAL cloves count. At most [`TAGS_MAX`] tags are kept, the oldest goes first; ephemeral keys are remembered
+//! Only LOCAL cloves count. At most [`AdmissionLimits::garlic_tags`] are kept, the oldest goes first; ephemeral keys are remembered
 //! for five to ten minutes. Spec: ECIES for routers; proposal 156.
 
 use std::collections::VecDeque;
 use std::fmt;
 
 use super::RouterKeys;
-use super::admission::TokenBucket;
+use super::admission::{AdmissionLimits, TokenBucket};
 use super::replay::Replay;
 use crate::base::{Map, Mono, Now, Rng, map};
 use crate::crypto::{Secret32, X25519Public, noise_n, tagged};
 use crate::wire::garlic::{Block, Blocks, Clove, Delivery, put_clove, put_date_time, put_padding};
 use crate::wire::{I2np, I2npKind, MessageId};
 
-/// Most tags that are kept.
-const TAGS_MAX: usize = 4096;
 /// How far the sender's clock may be from ours, in seconds.
 const SKEW_MAX_S: u32 = 300;
 /// Ephemeral keys are remembered at least this long.
 const REPLAY_TURN_US: u64 = 300_000_000;
-/// Ephemeral keys remembered per generation.
-const REPLAY_MAX: usize = 32_768;
 /// Most cloves taken out of one message.
 const CLOVES_MAX: usize = 8;
 /// Life of the messages that we seal.
@@ -81,6 +77,7 @@ pub(super) struct RouterGarlic {
     seen: Replay,
     budget: TokenBucket,
     per_second: u32,
+    tags_max: usize,
 }
 
 impl fmt::Debug for RouterGarlic {
@@ -90,9 +87,10 @@ impl fmt::Debug for RouterGarlic {
 }
 
 impl RouterGarlic {
-    /// Opens at most `per_second` messages of strangers a second, twice as many at once.
-    pub(super) fn new(keys: RouterKeys, per_second: u32, rng: &mut Rng) -> Self {
-        let seen = Replay::new(rng, REPLAY_TURN_US, REPLAY_MAX);
+    /// Opens at most `garlic_per_second` messages of strangers a second, twice as many at once.
+    pub(super) fn new(keys: RouterKeys, limits: &AdmissionLimits, rng: &mut Rng) -> Self {
+        let seen = Replay::new(rng, REPLAY_TURN_US, limits.garlic_keys);
+        let per_second = limits.garlic_per_second;
         Self {
             keys,
             tags: map(rng),
@@ -100,6 +98,7 @@ impl RouterGarlic {
             seen,
             budget: TokenBucket::full(per_second.saturating_mul(2)),
             per_second,
+            tags_max: limits.garlic_tags,
         }
     }
 
@@ -107,7 +106,7 @@ impl RouterGarlic {
     /// can bear to be kept: tags go in the order in which they came.
     pub(super) fn expect(&mut self, now: Mono, tag: [u8; 8], key: Secret32, purpose: Purpose, expires: Mono) {
         self.expire(now);
-        if self.order.len() >= TAGS_MAX
+        if self.order.len() >= self.tags_max
             && let Some((_, oldest)) = self.order.pop_front()
         {
             self.tags.remove(&oldest);

@@ -32,8 +32,6 @@ const CAPACITY_PROVEN: f32 = 1.0;
 const CAPACITY_DOUBTFUL: f32 = 0.4;
 /// Below this number of known routers the share of one router in our tunnels is not limited.
 const SHARE_FROM: usize = 12;
-/// Most of our tunnels that may go through one router, in percent.
-const SHARE_PERCENT: usize = 33;
 /// A router that says it is crowded is avoided for this long.
 const CONGESTION_MS: u64 = 900_000;
 
@@ -47,20 +45,34 @@ pub struct SelectPolicy {
     /// Gateways of our inbound tunnels must say that they are reachable and publish an IPv4 address, endpoints must
     /// speak IPv4, and routers that state little or no bandwidth are left out.
     pub strict_ends: bool,
+    /// Most of our tunnels that one router may be in, in percent.
+    pub share_percent: usize,
     /// Build shorter tunnels than asked for when there are not enough routers.
     pub shorten: bool,
 }
 
 impl Default for SelectPolicy {
     fn default() -> Self {
-        Self { min_version: RouterVersion(0, 9, 59), diverse: true, strict_ends: true, shorten: false }
+        Self {
+            min_version: RouterVersion(0, 9, 59),
+            diverse: true,
+            strict_ends: true,
+            share_percent: 33,
+            shorten: false,
+        }
     }
 }
 
 impl SelectPolicy {
     /// For a private network of a few routers on one machine.
     pub fn test_network() -> Self {
-        Self { min_version: RouterVersion(0, 0, 0), diverse: false, strict_ends: false, shorten: true }
+        Self {
+            min_version: RouterVersion(0, 0, 0),
+            diverse: false,
+            strict_ends: false,
+            share_percent: 33,
+            shorten: true,
+        }
     }
 }
 
@@ -219,7 +231,7 @@ impl Search<'_> {
             return true;
         }
         let used = self.want.usage.get(hash).copied().unwrap_or(0);
-        let limit = (self.want.tunnels.saturating_mul(SHARE_PERCENT) / 100).max(2);
+        let limit = (self.want.tunnels.saturating_mul(self.policy.share_percent) / 100).max(2);
         used < limit
     }
 

@@ -87,6 +87,12 @@ impl Bounds {
         if !test_network || accepts != (usual.accepts_per_peer_at_first, usual.accepts_per_peer) {
             admission.accepts_per_peer = least_and_most(accepts);
         }
+        admission.peers = bounds.neighbours;
+        admission.pace_percent = bounds.request_pace;
+        admission.request_keys = bounds.request_keys;
+        admission.garlic_keys = self.garlic.router_garlic_keys;
+        admission.garlic_tags = self.garlic.router_tags;
+        config.select.share_percent = bounds.router_share;
         let limits = &mut config.limits;
         limits.held = bounds.held_requests;
         limits.held_ms = millis(bounds.held_requests_time);
@@ -125,6 +131,12 @@ impl Bounds {
         // A tenth is a destination's own in any case.
         garlic.new_sessions_per_s = (garlic_per_second / 10).max(1);
         garlic.new_sessions_burst = garlic.new_sessions_per_s.saturating_mul(4);
+        // Others may be quiet: one may have eight times what its part of the router's pace is.
+        garlic.pace_percent = bounds.pace.saturating_mul(8);
+        garlic.tags_at_first = bounds.tags_at_first;
+        garlic.tags_ahead = bounds.tags_ahead;
+        garlic.tags_behind = bounds.tags_behind;
+        garlic.cloves = bounds.cloves;
         garlic.replay_entries = bounds.session_keys;
         garlic.pending_per_remote = bounds.unanswered_sessions;
         garlic.held_per_remote = bounds.held_payloads;

@@ -121,9 +121,19 @@ bounds! {
         accepts_per_peer: usize = ("accepts-per-peer", 22, least 1, Count);
         /// T2: tunnels accepted from or to one neighbour while we carry few
         accepts_per_peer_at_first: usize = ("accepts-per-peer-at-first", 4, least 1, Count);
+        /// T2: neighbours that are counted; a further one is refused
+        neighbours: usize = ("neighbours", 8192, least 256, Count);
+        /// T2: requests looked at while the processor keeps up, in percent of build-requests-per-second
+        request_pace: u32 = ("request-pace", 500, least 100, Percent);
+        /// T2: keys of requests that are remembered against replays, in each of two spans of 10 min
+        request_keys: usize = ("request-keys", 65536, least 1024, Count);
+        /// T2: build requests and garlic of strangers that wait for their turn
+        waiting_requests: usize = ("waiting-requests", 128, least 8, Count);
+        /// T2: how long they may have waited
+        waiting_requests_time: Duration = ("waiting-requests-time", 2500, least 100, Milliseconds);
         /// T2: answered build requests that wait for the RouterInfo of the next hop
         held_requests: usize = ("held-requests", 64, least 1, Count);
-        /// T2: how long they wait
+        /// T2: how long these wait
         held_requests_time: Duration = ("held-requests-time", 5, least 1, Seconds);
         /// T5: tunnels of our own
         own_tunnels: usize = ("own-tunnels", 4096, least 32, Count);
@@ -145,6 +155,8 @@ bounds! {
         incomplete_memory_per_tunnel: usize = ("incomplete-memory-per-tunnel", 256, least 64, KiB);
         /// T7: memory of all incomplete messages
         incomplete_memory: usize = ("incomplete-memory", 4096, least 64, KiB);
+        /// T9: part of our tunnels that one router may be in
+        router_share: usize = ("router-share", 33, least 10, Percent);
     }
 
     /// The network database
@@ -183,6 +195,10 @@ bounds! {
 
     /// Garlic sessions of each destination
     garlic: GarlicBounds {
+        /// G3: New Sessions decrypted while the processor keeps up, in percent of garlic-per-second
+        pace: u32 = ("garlic-pace", 500, least 100, Percent);
+        /// G3: keys of garlic to the router that are remembered, in each of two spans of 5 min
+        router_garlic_keys: usize = ("router-garlic-keys", 32768, least 1024, Count);
         /// G3: keys of New Sessions that are remembered against replays
         session_keys: usize = ("session-keys", 20000, least 100, Count);
         /// G3: New Sessions of ours to one remote that wait for a reply
@@ -195,6 +211,16 @@ bounds! {
         tags: usize = ("tags", 65536, least 2048, Count);
         /// G4: messages to one remote beyond what it is known to have received
         in_flight: u32 = ("in-flight", 160, least 16, Count);
+        /// G4: tags ahead of the newest message of a session, at its begin
+        tags_at_first: u32 = ("tags-at-first", 64, least 24, Count);
+        /// G4: tags ahead of the newest message of a session, after many messages
+        tags_ahead: u32 = ("tags-ahead", 1024, least 192, Count);
+        /// G4: tags behind the newest message of a session
+        tags_behind: u32 = ("tags-behind", 512, least 64, Count);
+        /// G4: tags for garlic to the router
+        router_tags: usize = ("router-tags", 4096, least 256, Count);
+        /// G6: cloves read from one message
+        cloves: usize = ("cloves", 64, least 16, Count);
         /// G4: one-time tags for replies
         reply_tags: usize = ("reply-tags", 256, least 16, Count);
     }

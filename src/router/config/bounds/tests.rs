@@ -16,7 +16,7 @@ fn with(bound: &Bound, value: u64) -> RouterConfig {
 }
 
 /// What the rooms get.
-fn filled(config: &RouterConfig) -> [String; 6] {
+fn filled(config: &RouterConfig) -> [String; 7] {
     let mut sam = sam::Limits::default();
     config.bounds.fill_sam(&mut sam);
     [
@@ -26,6 +26,10 @@ fn filled(config: &RouterConfig) -> [String; 6] {
         format!("{:?}", netdb_config(config, RouterHash([1; 32]))),
         format!("{:?}", config.destination_limits()),
         format!("{sam:?}"),
+        format!(
+            "{:?} {:?}",
+            config.bounds.tunnels.waiting_requests, config.bounds.tunnels.waiting_requests_time
+        ),
     ]
 }
 
@@ -82,6 +86,7 @@ fn no_bound_changes_anything_at_its_default() {
         format!("{:?}", netdb::Config::new(RouterHash([1; 32]))),
         format!("{:?}", destination::Limits::default()),
         format!("{:?}", sam::Limits::default()),
+        "128 2.5s".into(),
     ];
     assert_eq!(filled(&config), rooms);
 }

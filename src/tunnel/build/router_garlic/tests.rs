@@ -7,6 +7,8 @@ use crate::tunnel::build::testing::start;
 use crate::wire::garlic::{put_acks, put_padding};
 use crate::wire::{RouterHash, TunnelId};
 
+const TAGS_MAX: usize = 4096;
+
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[i * 2..i * 2 + 2], 16).expect("hex")).collect()
 }
@@ -16,7 +18,7 @@ fn keys() -> RouterKeys {
 }
 
 fn opener() -> RouterGarlic {
-    RouterGarlic::new(keys(), 500, &mut Rng::from_seed(1))
+    RouterGarlic::new(keys(), &AdmissionLimits::default(), &mut Rng::from_seed(1))
 }
 
 fn status() -> I2np {
@@ -192,7 +194,11 @@ proptest! {
 #[test]
 fn g3_strangers_garlic_beyond_the_budget_is_not_opened() {
     let mut rng = Rng::from_seed(33);
-    let mut opener = RouterGarlic::new(keys(), 10, &mut rng);
+    let mut opener = RouterGarlic::new(
+        keys(),
+        &AdmissionLimits { garlic_per_second: 10, ..AdmissionLimits::default() },
+        &mut rng,
+    );
     let now = Now { mono: Mono::from_secs(50), wall_ms: 1_740_000_000_000 };
     let mut bogus = || {
         let mut body = 100u32.to_be_bytes().to_vec();

@@ -448,7 +448,7 @@ proptest! {
             tunnels.iter().flatten().for_each(|hop| *ask.usage.entry(*hop).or_insert(0) += 1);
             ask.tunnels = tunnels.len();
             let hops = ask.run(&view, &SelectPolicy::default(), &mut rng).expect("enough routers");
-            let limit = (tunnels.len() * SHARE_PERCENT / 100).max(2);
+            let limit = (tunnels.len() * SelectPolicy::default().share_percent / 100).max(2);
             for hop in &hops {
                 let used = ask.usage.get(hop).copied().unwrap_or(0) + 1;
                 prop_assert!(used <= limit, "{used} of {} tunnels", tunnels.len());
