@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Memory of what is over or not yet begun: closed ids, SYNs seen, and data that came before its SYN.
 
+use super::Bounds;
 use crate::base::{Account, Map, Mono, Rng, Set, map, set};
 use crate::wire::DestHash;
 use crate::wire::i2cp_gzip::Ports;
@@ -9,15 +10,8 @@ use std::time::Duration;
 
 /// A closed id answers late packets for so long.
 const WAIT: Duration = Duration::from_secs(60);
-const WAITING_MAX: usize = 4096;
-/// SYNs remembered, to refuse their replay.
-const SYNS_MAX: usize = 16_384;
 /// Data may come so long before its SYN.
 const EARLY_WAIT: Duration = Duration::from_secs(10);
-const EARLY_STREAMS_MAX: usize = 64;
-const EARLY_PACKETS_MAX: usize = 16;
-/// Bytes of all of it.
-const EARLY_BYTES_MAX: usize = 512 * 1024;
 
 /// What is left of a stream.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +32,16 @@ pub(crate) struct Closed {
     order: VecDeque<(Mono, u32)>,
     syns: Set<u64>,
     syn_order: VecDeque<u64>,
+    bounds: Bounds,
 }
 
 impl Closed {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { by_id: map(rng), order: VecDeque::new(), syns: set(rng), syn_order: VecDeque::new() }
+    pub(crate) fn new(rng: &mut Rng, bounds: Bounds) -> Self {
+        Self { by_id: map(rng), order: VecDeque::new(), syns: set(rng), syn_order: VecDeque::new(), bounds }
     }
 
     pub(crate) fn insert(&mut self, now: Mono, id: u32, remains: Remains) {
-        while self.order.len() >= WAITING_MAX {
+        while self.order.len() >= self.bounds.ended {
             self.drop_first();
         }
         self.by_id.insert(id, remains);
@@ -79,7 +74,7 @@ impl Closed {
             return false;
         }
         self.syn_order.push_back(mark);
-        if self.syn_order.len() > SYNS_MAX
+        if self.syn_order.len() > self.bounds.syns
             && let Some(old) = self.syn_order.pop_front()
         {
             self.syns.remove(&old);
@@ -99,27 +94,28 @@ pub(crate) struct Early {
     order: VecDeque<(Mono, (DestHash, u32))>,
     /// The bytes of all packets.
     pub(crate) memory: Account,
+    bounds: Bounds,
 }
 
 impl Early {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { by_stream: map(rng), order: VecDeque::new(), memory: Account::default() }
+    pub(crate) fn new(rng: &mut Rng, bounds: Bounds) -> Self {
+        Self { by_stream: map(rng), order: VecDeque::new(), memory: Account::default(), bounds }
     }
 
     /// Keeps a packet; answers whether there was room.
     pub(crate) fn keep(&mut self, now: Mono, key: (DestHash, u32), packet: &[u8]) -> bool {
         self.expire(now);
-        if self.memory.held() + packet.len() > EARLY_BYTES_MAX {
+        if self.memory.held() + packet.len() > self.bounds.early_bytes {
             return false;
         }
         if !self.by_stream.contains_key(&key) {
-            if self.order.len() >= EARLY_STREAMS_MAX {
+            if self.order.len() >= self.bounds.early_streams {
                 return false;
             }
             self.order.push_back((now + EARLY_WAIT, key));
         }
         let packets = self.by_stream.entry(key).or_default();
-        let room = packets.len() < EARLY_PACKETS_MAX;
+        let room = packets.len() < self.bounds.early_packets;
         if room {
             packets.push(packet.to_vec());
             self.memory.swap(0, packet.len());

@@ -39,6 +39,8 @@ pub struct Config {
     pub per_peer_limits: [u32; 3],
     /// New streams from all peers per minute, hour and day; 0: no limit. Default none.
     pub total_limits: [u32; 3],
+    /// Bounds of what is held.
+    pub bounds: Bounds,
     /// Whether streams beyond these limits are dropped without an answer. Default: they are reset.
     pub limits_drop: bool,
 }
@@ -62,9 +64,66 @@ impl Default for Config {
             syn_checks: 500,
             per_peer_limits: [0; 3],
             total_limits: [0; 3],
+            bounds: Bounds::USUAL,
             limits_drop: false,
         }
     }
+}
+
+/// What streams hold and remember at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How long an incoming stream waits for an acceptor while half of the backlog is taken.
+    pub crowded_hold: Duration,
+    /// Bytes of a stream that nobody has accepted.
+    pub unaccepted: usize,
+    /// Bytes accepted from the application and not sent.
+    pub unsent: usize,
+    /// Bytes kept for the application, and as many out of order.
+    pub unread: usize,
+    /// Numbers kept beyond the next one.
+    pub ahead: u32,
+    /// SYNs remembered, to refuse their replay.
+    pub syns: usize,
+    /// Ended streams remembered, to answer late packets.
+    pub ended: usize,
+    /// Streams whose data came before their SYN.
+    pub early_streams: usize,
+    /// Packets of one of them.
+    pub early_packets: usize,
+    /// Bytes of all of it.
+    pub early_bytes: usize,
+    /// Peers remembered, those with streams aside.
+    pub peers: usize,
+    /// Resets, pongs and late acks that wait to be sent.
+    pub replies: usize,
+    /// Repetitions of a question whether the peer is still there.
+    pub questions: u32,
+    /// Time for the peer to close after us.
+    pub close_wait: Duration,
+    /// Silence after which a stream that we have closed is given up.
+    pub close_silence: Duration,
+}
+
+impl Bounds {
+    /// The usual ones.
+    pub const USUAL: Self = Self {
+        crowded_hold: Duration::from_secs(10),
+        unaccepted: 64 * 1024,
+        unsent: 256 * 1024,
+        unread: 1 << 20,
+        ahead: 512,
+        syns: 16_384,
+        ended: 4096,
+        early_streams: 64,
+        early_packets: 16,
+        early_bytes: 512 * 1024,
+        peers: 4096,
+        replies: 256,
+        questions: 7,
+        close_wait: Duration::from_secs(60),
+        close_silence: Duration::from_secs(300),
+    };
 }
 
 /// Settings of one outgoing stream.

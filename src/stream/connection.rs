@@ -10,11 +10,11 @@
 
 use super::author::PeerKey;
 use super::congestion::Control;
-use super::recv::{BYTES_MAX, RecvBuffer};
+use super::recv::RecvBuffer;
 use super::rtt::Rtt;
-use super::send::{SendBuffer, UNSENT_MAX};
+use super::send::SendBuffer;
 use super::types::{CloseReason, Event, PathHint, StreamId, StreamStats};
-use super::{Config, ConnectOptions};
+use super::{Bounds, Config, ConnectOptions};
 use crate::base::{Budget, Mono};
 use crate::wire::i2cp_gzip::Ports;
 use crate::wire::{DestHash, Destination};
@@ -25,15 +25,8 @@ use std::time::Duration;
 /// Payload size of peers that announce none.
 pub(crate) const MTU_DEFAULT: u16 = 1730;
 const MTU_MIN: u16 = 512;
-/// Without news from the peer, a closed stream is dropped after this.
-const CLOSED_SILENCE: Duration = Duration::from_secs(300);
-/// We closed and our CLOSE was acknowledged: how long the peer may take to close, too.
-const PEER_CLOSE_WAIT: Duration = Duration::from_secs(60);
 /// Timeouts in a row that are enough once the peer has closed: i2pd forgets a stream that it closed.
 const RESENDS_AFTER_CLOSE: u32 = 4;
-/// Timeouts in a row that are enough when an idle peer is asked whether it is there: with the time before the question,
-/// whoever only listens learns of the peer's death within two minutes.
-const RESENDS_OF_QUESTION: u32 = 7;
 /// Bytes thrown away after our close before the peer is told.
 const DISCARD_MAX: u64 = 64 * 1024;
 /// A peer that still sends so long after all of ours arrived is told as well, however little it is.
@@ -42,8 +35,6 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// Bytes that a stream may hold each way, and packets that it may have in flight, when there is no memory left.
 const SHARE_LEAST: usize = 16 * 1024;
 const WINDOW_LEAST: usize = 16;
-/// Bytes that a peer may send, each way of keeping them, before anybody accepts its stream.
-const UNACCEPTED_MAX: usize = 64 * 1024;
 const WINDOW_CAP: usize = 512;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +118,7 @@ pub(crate) struct Connection {
     pub(crate) discarded: u64,
     pub(crate) interactive: bool,
     pub(crate) resends_max: u32,
+    bounds: Bounds,
     pub(crate) keepalive: Duration,
     pub(crate) linger: Duration,
     pub(crate) ended: Option<CloseReason>,
@@ -153,9 +145,9 @@ impl Connection {
             ports,
             phase,
             accepted: phase == Phase::Opening,
-            send: SendBuffer::default(),
+            send: SendBuffer::new(config.bounds.unsent),
             span_cap: u32::MAX,
-            recv: RecvBuffer::default(),
+            recv: RecvBuffer::new(config.bounds.unread, config.bounds.ahead),
             rtt: Rtt::default(),
             control: Control::new(config.window_max.max(1)),
             mtu: usize::from(MTU_DEFAULT.min(config.mtu)),
@@ -191,6 +183,7 @@ impl Connection {
             discarded: 0,
             interactive: config.interactive,
             resends_max: config.resends_max.max(1),
+            bounds: config.bounds,
             keepalive: config.keepalive,
             linger: config.half_close_linger,
             ended: None,
@@ -228,9 +221,9 @@ impl Connection {
     /// Keeps to what the budget leaves: takes less from the program and from the peer. What was taken is kept.
     pub(crate) fn fit(&mut self, budget: &Budget) {
         let choked_before = self.recv.is_choking();
-        self.send.set_unsent_max(budget.share(UNSENT_MAX, SHARE_LEAST));
-        let recv = budget.share(BYTES_MAX, 2 * SHARE_LEAST);
-        self.recv.set_bytes_max(if self.accepted { recv } else { recv.min(UNACCEPTED_MAX) });
+        self.send.set_unsent_max(budget.share(self.bounds.unsent, SHARE_LEAST));
+        let recv = budget.share(self.bounds.unread, 2 * SHARE_LEAST);
+        self.recv.set_bytes_max(if self.accepted { recv } else { recv.min(self.bounds.unaccepted) });
         if choked_before && !self.recv.is_choking() {
             self.unchoke();
         }
@@ -310,7 +303,7 @@ impl Connection {
         if unused {
             self.reset(events);
         } else if self.phase != Phase::Dead && self.give_up_at.is_none() {
-            self.give_up_at = Some(now + CLOSED_SILENCE);
+            self.give_up_at = Some(now + self.bounds.close_silence);
         }
     }
 
@@ -470,7 +463,7 @@ impl Connection {
         let peer_closed = self.recv.is_closed();
         let enough = match peer_closed {
             true => RESENDS_AFTER_CLOSE,
-            false if self.close_acked || self.send.only_a_question_left() => RESENDS_OF_QUESTION,
+            false if self.close_acked || self.send.only_a_question_left() => self.bounds.questions,
             false => self.resends_max,
         };
         let limit = enough.min(self.resends_max);
@@ -511,7 +504,7 @@ impl Connection {
     pub(crate) fn on_close_acked(&mut self, now: Mono) {
         self.close_acked = true;
         if self.closed {
-            self.give_up_at = Some(now + PEER_CLOSE_WAIT);
+            self.give_up_at = Some(now + self.bounds.close_wait);
         }
     }
 
@@ -523,7 +516,7 @@ impl Connection {
         self.rto_at = None;
         self.probe_at = None;
         if self.closed && !self.close_acked && self.phase == Phase::Open {
-            self.give_up_at = Some(now + CLOSED_SILENCE);
+            self.give_up_at = Some(now + self.bounds.close_silence);
         }
         self.arm(now);
         if self.send.in_flight() > 0 {

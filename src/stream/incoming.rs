@@ -21,8 +21,6 @@ const PING_MAX: usize = 32;
 const PINGS_MAX: u32 = 64;
 /// A SYN with data is answered after this, so that the application's answer can go with it.
 const ANSWER_WAIT: Duration = Duration::from_millis(20);
-/// Longest wait for an acceptor while many wait.
-const CROWDED_HOLD: Duration = Duration::from_secs(10);
 
 impl Table {
     /// Takes a packet out of a wrapper with protocol 6. `from` is the sender as far as the garlic session proves it;
@@ -95,8 +93,7 @@ impl Table {
             return;
         }
         let Some(to) = from.or(known.map(|r| r.remote)) else { return };
-        let burst = self.config.syn_per_peer.1;
-        if peers::entry(&mut self.peers, now.mono, to, burst).may_reset(now.mono) {
+        if peers::entry(&mut self.peers, now.mono, to, &self.config).may_reset(now.mono) {
             let next = packet.ack_through.saturating_add(1);
             self.send_reset(to, ports, packet, 0, next);
         }
@@ -191,7 +188,7 @@ impl Table {
             return;
         };
         let (rate, burst) = self.config.syn_per_peer;
-        if !peers::entry(&mut self.peers, now.mono, hash, burst).syns.take(now.mono, rate, burst) {
+        if !peers::entry(&mut self.peers, now.mono, hash, &self.config).syns.take(now.mono, rate, burst) {
             self.metrics.syns_dropped_rate.inc();
             return;
         }
@@ -214,15 +211,13 @@ impl Table {
     fn has_place(&mut self, now: Now, peer: DestHash, port: u16) -> bool {
         let listening = self.listeners.contains(&port) || self.listeners.contains(&0);
         let room = self.conns.len() < self.config.streams_max && self.waiting < self.config.backlog;
-        let burst = self.config.syn_per_peer.1;
-        let entry = peers::entry(&mut self.peers, now.mono, peer, burst);
+        let entry = peers::entry(&mut self.peers, now.mono, peer, &self.config);
         listening && room && entry.unaccepted < self.config.backlog_per_peer
     }
 
     /// Whether the limits of streams per minute, hour and day leave one for `peer`; counts it.
     fn is_within_limits(&mut self, now: Now, peer: DestHash) -> bool {
-        let burst = self.config.syn_per_peer.1;
-        let entry = peers::entry(&mut self.peers, now.mono, peer, burst);
+        let entry = peers::entry(&mut self.peers, now.mono, peer, &self.config);
         entry.quota.take(now.mono, self.config.per_peer_limits)
             && self.quota.take(now.mono, self.config.total_limits)
     }
@@ -237,7 +232,8 @@ impl Table {
         conn.set_mtu(packet.max_packet_size);
         let crowded = self.waiting >= self.config.backlog / 2;
         let hold = self.config.accept_hold;
-        conn.give_up_at = Some(now.mono + if crowded { hold.min(CROWDED_HOLD) } else { hold });
+        conn.give_up_at =
+            Some(now.mono + if crowded { hold.min(self.config.bounds.crowded_hold) } else { hold });
         if !packet.payload.is_empty() {
             conn.answer_after = now.mono + ANSWER_WAIT;
         }
@@ -305,8 +301,7 @@ impl Table {
         }
         let key = PeerKey::of(sender, packet.offline.as_ref(), now.wall_s());
         let signed = key.zip(packet.signature.as_ref()).is_some_and(|(key, at)| key.has_signed(raw, at));
-        let burst = self.config.syn_per_peer.1;
-        if !signed || !peers::entry(&mut self.peers, now.mono, hash, burst).may_pong(now.mono) {
+        if !signed || !peers::entry(&mut self.peers, now.mono, hash, &self.config).may_pong(now.mono) {
             self.metrics.packets_dropped_unsigned.inc();
             return;
         }

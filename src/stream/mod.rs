@@ -33,7 +33,7 @@ mod types;
 
 use author::Author;
 
-pub use config::{Config, ConnectOptions};
+pub use config::{Bounds, Config, ConnectOptions};
 pub use metrics::StreamMetrics;
 pub use table::Table;
 pub use types::{CloseReason, Event, OutPacket, PacketKind, PathHint, StreamId, StreamStats};

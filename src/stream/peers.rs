@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! What the streams to one peer share: packets in flight, and what the peer may ask of us.
 
+use super::Config;
 use crate::base::{Map, Mono};
 use crate::wire::DestHash;
 use std::time::Duration;
 
-/// Peers remembered. Those without streams are forgotten first.
-const PEERS_MAX: usize = 4096;
+/// How long a peer without streams is remembered, if there are many.
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Resets of unknown streams to one peer.
 const RESET_EVERY: Duration = Duration::from_secs(10);
@@ -125,14 +125,19 @@ fn due(last: &mut Option<Mono>, now: Mono, every: Duration) -> bool {
 }
 
 /// The peer's entry, made when it is new.
-pub(crate) fn entry(peers: &mut Map<DestHash, Peer>, now: Mono, hash: DestHash, burst: u32) -> &mut Peer {
-    if peers.len() >= PEERS_MAX && !peers.contains_key(&hash) {
+pub(crate) fn entry<'a>(
+    peers: &'a mut Map<DestHash, Peer>,
+    now: Mono,
+    hash: DestHash,
+    config: &Config,
+) -> &'a mut Peer {
+    if peers.len() >= config.bounds.peers && !peers.contains_key(&hash) {
         peers.retain(|_, p| p.streams > 0 || now.since(p.used_at) < REMEMBERED);
-        if peers.len() >= PEERS_MAX {
+        if peers.len() >= config.bounds.peers {
             peers.retain(|_, p| p.streams > 0);
         }
     }
-    let peer = peers.entry(hash).or_insert_with(|| Peer::new(now, burst));
+    let peer = peers.entry(hash).or_insert_with(|| Peer::new(now, config.syn_per_peer.1));
     peer.used_at = now;
     peer
 }

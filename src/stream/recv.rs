@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The receiving half of a stream: puts packets in order and knows what is missing.
 //!
-//! Holds at most [`AHEAD_MAX`] numbers beyond the next one and [`BYTES_MAX`] bytes. A packet that does not fit is
+//! Holds at most `Bounds::ahead` numbers beyond the next one and `Bounds::unread` bytes. A packet that does not fit is
 //! refused and not acknowledged, so nothing that was acknowledged is ever lost. From half of that on the peer is asked
 //! to stop, until less than a quarter is left. When the router is short of memory, the bytes are fewer.
 
@@ -9,10 +9,6 @@ use crate::wire::stream_packet::NACKS_MAX;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
-/// Numbers kept beyond the next one.
-pub(crate) const AHEAD_MAX: u32 = 512;
-/// Bytes kept for the application and out of order, each.
-pub(crate) const BYTES_MAX: usize = 1 << 20;
 /// Memory of a packet besides its payload.
 const PACKET_COST: usize = 64;
 
@@ -40,6 +36,9 @@ struct Segment {
 pub(crate) struct RecvBuffer {
     /// Bytes kept for the application and out of order, each.
     bytes_max: usize,
+    /// What that is while there is memory.
+    bytes_most: usize,
+    ahead_max: u32,
     next: u32,
     ahead: VecDeque<Option<Segment>>,
     ahead_bytes: usize,
@@ -50,10 +49,13 @@ pub(crate) struct RecvBuffer {
     choking: bool,
 }
 
-impl Default for RecvBuffer {
-    fn default() -> Self {
+impl RecvBuffer {
+    /// An empty one for so many bytes, and numbers ahead.
+    pub(crate) fn new(bytes: usize, ahead: u32) -> Self {
         Self {
-            bytes_max: BYTES_MAX,
+            bytes_max: bytes,
+            bytes_most: bytes,
+            ahead_max: ahead,
             next: 0,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
@@ -64,12 +66,10 @@ impl Default for RecvBuffer {
             choking: false,
         }
     }
-}
 
-impl RecvBuffer {
     /// Changes how much is kept; what is here stays.
     pub(crate) fn set_bytes_max(&mut self, bytes: usize) {
-        self.bytes_max = bytes.min(BYTES_MAX);
+        self.bytes_max = bytes.min(self.bytes_most);
     }
 
     /// Memory held, about.
@@ -83,7 +83,7 @@ impl RecvBuffer {
             return Insert::Duplicate;
         }
         let distance = sequence - self.next;
-        if distance >= AHEAD_MAX {
+        if distance >= self.ahead_max {
             return Insert::Refused;
         }
         if distance == 0 {

@@ -13,8 +13,6 @@ use std::time::Duration;
 
 /// Missing packets from which on i2pd acknowledges one too many.
 const NACKS_BEFORE_A_LIE: usize = 256;
-/// Bytes accepted but not sent.
-pub(crate) const UNSENT_MAX: usize = 256 * 1024;
 /// Memory of a packet that waits for its ack, besides its payload.
 const SENT_COST: usize = size_of::<Sent>() + 16;
 /// Packets sent later that make one lost when they are acknowledged.
@@ -73,6 +71,8 @@ pub(crate) struct SendBuffer {
     unsent: usize,
     /// Most of these: less when the router is short of memory.
     unsent_max: usize,
+    /// What that is while there is memory.
+    unsent_most: usize,
     /// Payload of packets that wait for their acks.
     sent_bytes: usize,
     taken: bool,
@@ -93,12 +93,14 @@ pub(crate) struct SendBuffer {
     reorder_eighths: u32,
 }
 
-impl Default for SendBuffer {
-    fn default() -> Self {
+impl SendBuffer {
+    /// An empty one that accepts so many bytes.
+    pub(crate) fn new(unsent: usize) -> Self {
         Self {
             chunks: VecDeque::new(),
             unsent: 0,
-            unsent_max: UNSENT_MAX,
+            unsent_max: unsent,
+            unsent_most: unsent,
             sent_bytes: 0,
             taken: false,
             waiting_since: Mono::default(),
@@ -120,7 +122,7 @@ impl Default for SendBuffer {
 impl SendBuffer {
     /// An empty buffer that goes on counting at `next`.
     pub(crate) fn with_next(next: u32) -> Self {
-        Self { next, ..Self::default() }
+        Self { next, ..Self::new(crate::stream::Bounds::USUAL.unsent) }
     }
 
     /// Whether anything was ever written.
@@ -151,7 +153,7 @@ impl SendBuffer {
 
     /// Changes how much is accepted; what is here stays.
     pub(crate) fn set_unsent_max(&mut self, bytes: usize) {
-        self.unsent_max = bytes.min(UNSENT_MAX);
+        self.unsent_max = bytes.min(self.unsent_most);
     }
 
     /// Memory held, about.

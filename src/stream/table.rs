@@ -19,8 +19,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Resets, pongs and late acks that wait to be polled.
-const REPLIES_MAX: usize = 256;
 /// Packets that a stream may send before it is the next one's turn.
 const TURN: u32 = 16;
 /// Earliest time for a timer to go off again.
@@ -85,8 +83,8 @@ impl Table {
             peers: map(&mut rng),
             listeners: BTreeSet::new(),
             waiting: 0,
-            closed: Closed::new(&mut rng),
-            early: Early::new(&mut rng),
+            closed: Closed::new(&mut rng, config.bounds),
+            early: Early::new(&mut rng, config.bounds),
             syn_checks: Bucket::full(Mono::default(), config.syn_checks),
             quota: Quota::default(),
             pings: 0,
@@ -152,8 +150,7 @@ impl Table {
 
     pub(crate) fn insert(&mut self, now: Mono, conn: Connection) {
         let (id, remote) = (conn.id, conn.remote);
-        let burst = self.config.syn_per_peer.1;
-        let peer = peers::entry(&mut self.peers, now, remote, burst);
+        let peer = peers::entry(&mut self.peers, now, remote, &self.config);
         peer.streams = peer.streams.saturating_add(1);
         self.conns.insert(id, Slot { conn: Box::new(conn), queued: false, counted: 0, armed: None, held: 0 });
         self.touch(now, id);
@@ -278,8 +275,7 @@ impl Table {
 
     /// Bounds the unacknowledged packets of all streams to `remote` together: what its garlic session can take.
     pub fn set_inflight_limit(&mut self, now: Now, remote: DestHash, packets: u32) {
-        let burst = self.config.syn_per_peer.1;
-        let peer = peers::entry(&mut self.peers, now.mono, remote, burst);
+        let peer = peers::entry(&mut self.peers, now.mono, remote, &self.config);
         let more = packets > peer.limit;
         peer.limit = packets.max(1);
         if more {
@@ -474,7 +470,7 @@ impl Table {
 
     /// Queues a packet that belongs to no stream.
     pub(crate) fn reply(&mut self, packet: OutPacket) {
-        if self.replies.len() < REPLIES_MAX {
+        if self.replies.len() < self.config.bounds.replies {
             self.replies.push_back(packet);
         } else {
             self.metrics.replies_dropped.inc();

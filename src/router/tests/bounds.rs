@@ -15,7 +15,7 @@ use crate::garlic::{self, Sessions};
 use crate::netdb;
 use crate::router::assembly::{builder_config, netdb_config, transport_config};
 use crate::router::{Bounds, Router, RouterConfig};
-use crate::stream::{ConnectOptions, Table};
+use crate::stream::{ConnectOptions, Event, Table};
 use crate::transport::{Class, LinkLimits, PeerSender, TransportConfig};
 use crate::tunnel::build::Gate;
 use crate::wire::i2cp_gzip::{self, Ports};
@@ -198,6 +198,41 @@ fn r1_streams_that_nobody_has_accepted() {
         }
         assert_eq!(server.metrics().syns_refused.get(), refused);
     }
+}
+
+/// Takes what `here`, whose hash is `from`, sends to `there`.
+fn carry(now: Now, here: &mut Table, there: &mut Table, from: DestHash) {
+    while let Some(packet) = here.poll_packet(now) {
+        let packet = i2cp_gzip::decode(&packet.bytes, 64 * 1024).unwrap();
+        there.handle_packet(now, Some(from), packet.ports, &packet.data);
+    }
+    if here.poll_timeout().is_some_and(|at| at <= now.mono) {
+        here.handle_timeout(now);
+    }
+}
+
+#[test]
+fn r2_what_nobody_reads_and_what_is_not_sent() {
+    let config = config(|b| (b.streams.unread, b.streams.unsent) = (64 << 10, 16 << 10));
+    let ((mut client, from), (mut server, to)) = (table(1, &config), table(2, &config));
+    server.listen(0);
+    let stream = client.connect(NOW, to, Ports { from: 0, to: 0 }, ConnectOptions::default()).unwrap();
+    assert_eq!(client.write(NOW, stream, vec![0; 20_000].into()), 16 << 10);
+    assert_eq!(client.write(NOW, stream, vec![0; 1].into()), 0);
+    let (mut now, mut taken) = (NOW, None);
+    for _ in 0..2_000 {
+        now = now.later(Duration::from_millis(5));
+        client.write(now, stream, vec![0; 1 << 20].into());
+        carry(now, &mut client, &mut server, from);
+        carry(now, &mut server, &mut client, to);
+        while let Some(event) = server.poll_event() {
+            if let Event::Incoming { id, .. } = event {
+                taken = server.accept(now, id).then_some(id);
+            }
+        }
+    }
+    let unread = server.readable(taken.unwrap());
+    assert!((60_000..=64 << 10).contains(&unread), "{unread}");
 }
 
 #[tokio::test]

@@ -8,9 +8,13 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use crate::base::Mono;
+use crate::stream::Bounds;
 use crate::stream::congestion::Control;
-use crate::stream::recv::{AHEAD_MAX, BYTES_MAX, Insert, RecvBuffer};
+use crate::stream::recv::{Insert, RecvBuffer};
 use crate::stream::send::{SendBuffer, SentKind};
+
+const AHEAD_MAX: u32 = Bounds::USUAL.ahead;
+const BYTES_MAX: usize = Bounds::USUAL.unread;
 
 /// All that a receiver has to know: what came ahead of its turn, and what is in order.
 #[derive(Default)]
@@ -61,7 +65,7 @@ proptest! {
     fn a_receive_buffer_does_what_the_model_does(
         steps in prop::collection::vec((0u32..40, 0usize..300, 0u8..100), 1..200),
     ) {
-        let (mut buffer, mut model) = (RecvBuffer::default(), Receiver::default());
+        let (mut buffer, mut model) = (RecvBuffer::new(BYTES_MAX, AHEAD_MAX), Receiver::default());
         for (ahead, len, kind) in steps {
             if kind < 20 {
                 let read = buffer.read(len + 1).unwrap_or_default();
@@ -94,7 +98,7 @@ proptest! {
     fn a_send_buffer_does_what_the_model_does(
         steps in prop::collection::vec((0u8..100, 0u32..40, prop::collection::vec(0u32..40, 0..4)), 1..200),
     ) {
-        let (mut buffer, mut now) = (SendBuffer::default(), Mono::from_secs(1));
+        let (mut buffer, mut now) = (SendBuffer::new(256 * 1024), Mono::from_secs(1));
         let stamp = Control::new(512).on_send(now, 0);
         // Numbers that were sent and not acknowledged, those of them that fly, and how many bytes each has.
         let (mut waiting, mut flying) = (BTreeMap::new(), BTreeSet::new());

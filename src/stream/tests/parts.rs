@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 //! The parts of a stream by themselves.
 use crate::base::Mono;
+use crate::stream::Bounds;
 use crate::stream::congestion::{AckFacts, Control};
 use crate::stream::peers::{Bucket, Quota};
-use crate::stream::recv::{AHEAD_MAX, BYTES_MAX, Insert, RecvBuffer};
+use crate::stream::recv::{Insert, RecvBuffer};
 use crate::stream::rtt::Rtt;
-use crate::stream::send::{SendBuffer, SentKind, UNSENT_MAX};
+use crate::stream::send::{SendBuffer, SentKind};
 use bytes::Bytes;
 use std::time::Duration;
+
+const AHEAD_MAX: u32 = Bounds::USUAL.ahead;
+const BYTES_MAX: usize = Bounds::USUAL.unread;
+const UNSENT_MAX: usize = Bounds::USUAL.unsent;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -30,7 +35,7 @@ fn timeouts_follow_the_round_trips_within_their_bounds() {
 
 #[test]
 fn a_receive_buffer_orders_bounds_and_names_what_is_missing() {
-    let mut buffer = RecvBuffer::default();
+    let mut buffer = RecvBuffer::new(BYTES_MAX, AHEAD_MAX);
     assert_eq!(buffer.insert(0, b"", false), Insert::InOrder(0));
     assert_eq!(buffer.insert(3, b"c", false), Insert::OutOfOrder);
     assert_eq!(buffer.insert(5, b"e", true), Insert::OutOfOrder);
@@ -50,7 +55,7 @@ fn a_receive_buffer_orders_bounds_and_names_what_is_missing() {
 
 #[test]
 fn more_holes_than_an_ack_can_name_lower_what_is_acknowledged() {
-    let mut buffer = RecvBuffer::default();
+    let mut buffer = RecvBuffer::new(BYTES_MAX, AHEAD_MAX);
     buffer.insert(0, b"", false);
     for n in (2..=510).step_by(2) {
         assert_eq!(buffer.insert(n, b"x", false), Insert::OutOfOrder);
@@ -64,7 +69,7 @@ fn more_holes_than_an_ack_can_name_lower_what_is_acknowledged() {
 
 #[test]
 fn a_full_receive_buffer_refuses_and_chokes_until_half_empty() {
-    let mut buffer = RecvBuffer::default();
+    let mut buffer = RecvBuffer::new(BYTES_MAX, AHEAD_MAX);
     buffer.insert(0, b"", false);
     let payload = vec![0; 4096];
     let mut n = 1;
@@ -80,7 +85,7 @@ fn a_full_receive_buffer_refuses_and_chokes_until_half_empty() {
 }
 
 fn filled(packets: u32) -> (SendBuffer, Control) {
-    let (mut send, mut control) = (SendBuffer::default(), Control::new(512));
+    let (mut send, mut control) = (SendBuffer::new(UNSENT_MAX), Control::new(512));
     for n in 0..packets {
         let number = send.push(SentKind::Data, Bytes::from_static(b"payload"));
         assert_eq!(number, n);
@@ -147,7 +152,7 @@ fn acks_of_nothing_and_of_the_future_are_ignored() {
 #[test]
 fn writes_are_cut_and_gathered_without_losing_a_byte() {
     let now = Mono::from_secs(1);
-    let mut send = SendBuffer::default();
+    let mut send = SendBuffer::new(UNSENT_MAX);
     let data: Vec<u8> = (0..10_000u32).map(|n| (n % 251) as u8).collect();
     let mut rest = &data[..];
     for len in [1, 7, 1812, 1811, 1813, 3, 4000, 553] {

@@ -2,6 +2,7 @@
 //! The limits of streams, at the limit and one past it, named by their rows (R1 to R5).
 use super::world::*;
 use crate::base::{Mono, Now, Rng};
+use crate::stream::Bounds;
 use crate::stream::closed::Closed;
 use crate::stream::{CloseReason, Config, Event, Table};
 use crate::wire::i2cp_gzip;
@@ -284,7 +285,7 @@ fn r2_repetitions_end_at_their_limit() {
 
 #[test]
 fn r3_syns_are_remembered_up_to_the_limit_and_the_oldest_goes() {
-    let mut closed = Closed::new(&mut Rng::from_seed(1));
+    let mut closed = Closed::new(&mut Rng::from_seed(1), Bounds::USUAL);
     for mark in 0..16_384u64 {
         assert!(closed.remember_syn(mark));
     }

@@ -7,6 +7,7 @@ use super::{Bounds, LinkBounds, SamBounds, StreamBounds, TunnelBounds};
 use crate::destination;
 use crate::netdb;
 use crate::sam;
+use crate::stream;
 use crate::transport::{LinkLimits, TransportConfig};
 use crate::tunnel::build::BuilderConfig;
 use crate::tunnel::plane::PlaneConfig;
@@ -153,8 +154,40 @@ impl Bounds {
             syn_checks_per_second,
             window,
             timeouts,
+            backlog_crowded_time: crowded_hold,
+            unaccepted,
+            peers,
+            replies,
+            early_streams,
+            early_packets,
+            early_memory: early_bytes,
+            unread,
+            out_of_order: ahead,
+            unsent,
+            syns,
+            ended_streams: ended,
+            questions,
+            close_time: close_wait,
+            close_silence,
         } = self.streams;
         let streams = &mut limits.streams;
+        streams.bounds = stream::Bounds {
+            crowded_hold,
+            unaccepted,
+            unsent,
+            unread,
+            ahead,
+            syns,
+            ended,
+            early_streams,
+            early_packets,
+            early_bytes,
+            peers,
+            replies,
+            questions,
+            close_wait,
+            close_silence,
+        };
         streams.backlog = backlog;
         streams.backlog_per_peer = backlog_per_peer;
         streams.accept_hold = backlog_time;

@@ -239,10 +239,40 @@ bounds! {
         syns_burst: u32 = ("syns-burst", 128, least 1, Count);
         /// R1: signatures of new streams that are checked in a second
         syn_checks_per_second: u32 = ("syn-checks-per-second", 500, least 1, Count);
+        /// R1: how long they wait while half of the backlog is taken
+        backlog_crowded_time: Duration = ("backlog-crowded-time", 10, least 1, Seconds);
+        /// R1: memory of a stream that nobody has accepted
+        unaccepted: usize = ("unaccepted", 64, least 4, KiB);
+        /// R1: peers that are remembered, those with streams aside
+        peers: usize = ("stream-peers", 4096, least 64, Count);
+        /// R1: resets and pongs that wait to be sent
+        replies: usize = ("stream-replies", 256, least 8, Count);
+        /// R1: streams whose packets came before their SYN
+        early_streams: usize = ("early-streams", 64, least 1, Count);
+        /// R1: packets of one of these
+        early_packets: usize = ("early-packets", 16, least 1, Count);
+        /// R1: memory of all of these
+        early_memory: usize = ("early-memory", 512, least 16, KiB);
+        /// R2: memory of what a stream has received and nobody has read, and as much again out of order
+        unread: usize = ("unread", 1024, least 64, KiB);
+        /// R2: packets of a stream that are kept out of order
+        out_of_order: u32 = ("out-of-order", 512, least 128, Count);
+        /// R2: memory of what a program has written and is not sent
+        unsent: usize = ("unsent", 256, least 16, KiB);
         /// R2: packets in flight, whatever a session asks for
         window: u32 = ("window", 512, least 8, Count);
         /// R2: timeouts in a row, whatever a session asks for; 12 unless it asks
         timeouts: u32 = ("timeouts", 30, least 1, Count);
+        /// R3: SYNs that are remembered against replays
+        syns: usize = ("syns", 16384, least 256, Count);
+        /// R3: ended streams that are remembered
+        ended_streams: usize = ("ended-streams", 4096, least 64, Count);
+        /// R5: repetitions of a question whether the peer is still there
+        questions: u32 = ("questions", 7, least 2, Count);
+        /// R5: time for a peer to close after us
+        close_time: Duration = ("close-time", 60, least 5, Seconds);
+        /// R5: silence after which a stream that we have closed is given up
+        close_silence: Duration = ("close-silence", 300, least 10, Seconds);
     }
 
     /// Clients of the SAM bridge
