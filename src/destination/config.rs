@@ -15,11 +15,30 @@ pub struct Limits {
     pub streams: stream::Config,
     /// Most timeouts in a row that a session may ask for. Default 30.
     pub resends_max: u32,
+    /// Bytes that a program has written to a stream and the stream has not taken. Default 256 KiB.
+    pub upload: usize,
+    /// Bytes of a stream that its program has not read. Default 512 KiB; the stream itself keeps more.
+    pub download: usize,
+    /// Bytes of datagrams that wait for their program, of one binding. Default 2 MiB.
+    pub datagrams_in: u32,
+    /// Bytes of datagrams that wait to be sent. Default 2 MiB.
+    pub datagrams_out: u32,
+    /// Signatures of datagrams remembered against replays. Default 4,096.
+    pub datagram_marks: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { garlic: garlic::Limits::default(), streams: stream::Config::default(), resends_max: 30 }
+        Self {
+            garlic: garlic::Limits::default(),
+            streams: stream::Config::default(),
+            resends_max: 30,
+            upload: 256 * 1024,
+            download: 512 * 1024,
+            datagrams_in: 2 * 1024 * 1024,
+            datagrams_out: 2 * 1024 * 1024,
+            datagram_marks: 4096,
+        }
     }
 }
 

@@ -36,10 +36,6 @@ use crate::wire::{BlindedName, DestHash, Destination, I2np, I2npKind, LeaseSet2,
 const OUT_MAX: usize = 8;
 /// Packets sealed and sent as one batch.
 const BATCH_PACKETS: usize = 64;
-/// From a program to its stream.
-const UPLOAD_BYTES: usize = 256 * 1024;
-/// From a stream to its program.
-const DOWNLOAD_BYTES: usize = 512 * 1024;
 /// Life of a message on its way through tunnels.
 const MESSAGE_LIFE: Duration = Duration::from_secs(10);
 /// Largest payload that a wrapper may unpack to.

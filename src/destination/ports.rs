@@ -8,17 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::datagram::{Datagram, DatagramCounts, DatagramStyle};
-use super::{DatagramBinding, Error, ErrorKind};
+use super::{DatagramBinding, Error, ErrorKind, Limits};
 use crate::base::watch;
 use crate::base::{Budget, Counter, Part, Queue, QueueReceiver, QueueSender, Room, Share};
 use crate::wire::DestHash;
 use crate::wire::i2cp_gzip::Ports;
 use std::time::Duration;
 
-/// Bytes of datagrams that wait for a program, for each binding.
-const IN_BYTES: u32 = 2 * 1024 * 1024;
-/// Bytes of datagrams that wait to be sent, for each session.
-const OUT_BYTES: u32 = 2 * 1024 * 1024;
 /// What a datagram costs besides its payload.
 const ITEM_COST: usize = 256;
 /// Datagram bindings and listeners of a session, each.
@@ -105,6 +101,8 @@ pub(crate) struct PortsHandle {
     out: QueueSender<Box<OutDatagram>>,
     room: Room,
     budget: Budget,
+    /// Bytes of datagrams that may wait for the program of a binding.
+    in_bytes: u32,
 }
 
 /// The task's side.
@@ -122,12 +120,13 @@ impl Drop for PortsTask {
 }
 
 /// Both sides of a new session's ports. What waits in them counts against `budget`.
-pub(crate) fn ports(budget: &Budget) -> (PortsHandle, PortsTask) {
+pub(crate) fn ports(budget: &Budget, limits: &Limits) -> (PortsHandle, PortsTask) {
     let (table, seen) = watch::channel(Arc::default());
     // The room bounds the queue: it is as long as the smallest datagrams could make it.
-    let (out, taken) = Queue::bounded("datagrams_out", OUT_BYTES as usize / ITEM_COST);
-    let room = Room::of(OUT_BYTES, budget, Part::Datagrams);
-    let handle = PortsHandle { table, out, room: room.clone(), budget: budget.clone() };
+    let (out, taken) = Queue::bounded("datagrams_out", limits.datagrams_out as usize / ITEM_COST);
+    let room = Room::of(limits.datagrams_out, budget, Part::Datagrams);
+    let handle =
+        PortsHandle { table, out, room: room.clone(), budget: budget.clone(), in_bytes: limits.datagrams_in };
     (handle, PortsTask { table: seen, out: taken, room })
 }
 
@@ -174,8 +173,8 @@ impl PortsHandle {
             table.last_id += 1;
             let id = table.last_id;
             let counts = Arc::<Counts>::default();
-            let (deliver, arrivals) = Queue::bounded("datagrams_in", IN_BYTES as usize / ITEM_COST);
-            let room = Room::of(IN_BYTES, &self.budget, Part::Datagrams);
+            let (deliver, arrivals) = Queue::bounded("datagrams_in", self.in_bytes as usize / ITEM_COST);
+            let room = Room::of(self.in_bytes, &self.budget, Part::Datagrams);
             let bound = Bound { id, style: binding.style, counts: counts.clone(), room, deliver };
             table.datagrams.insert(key, bound);
             Ok(Taken { id, key, counts, arrivals })

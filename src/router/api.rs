@@ -444,7 +444,8 @@ impl Router {
         let (ready_tx, ready) = oneshot::channel();
         let (counts_tx, counts) = watch::channel((0, 0, 0));
         let (progress_tx, progress) = watch::channel(String::new());
-        let (ports, ports_task) = destination::ports(&self.inner.budget);
+        let limits = self.inner.config.destination_limits();
+        let (ports, ports_task) = destination::ports(&self.inner.budget, &limits);
         let wires = destination::task::Wires {
             clock: self.inner.clock.clone(),
             plane: self.inner.plane.own.clone(),
@@ -469,7 +470,7 @@ impl Router {
             counts,
             ports,
         });
-        let (strangers, limits) = (self.inner.strangers.clone(), self.inner.config.destination_limits());
+        let strangers = self.inner.strangers.clone();
         let engine = Engine::new(&config, keys, strangers, limits, rng.fork("engine"))
             .with_budget(&self.inner.budget)
             .dated_after(self.published(hash));

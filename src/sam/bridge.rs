@@ -22,8 +22,6 @@ use crate::base::{Account, Budget};
 
 /// Buffer of a direction at rest: allocated when bytes come.
 const BUFFER_MIN: usize = 4 * 1024;
-/// Buffer of a busy direction.
-const BUFFER_MAX: usize = 64 * 1024;
 /// How long a client may keep its end open after the peer closed, without sending anything.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -46,15 +44,16 @@ pub(super) enum Outcome {
     SessionEnded,
 }
 
-/// Copies until both directions are done or the session ends. `early` are bytes that the client sent ahead.
+/// Copies until both directions are done or the session ends. `early` are bytes that the client sent ahead,
+/// `most` the largest buffer of a direction.
 pub(super) async fn run(
     mut client: Socket,
     mut peer: BoxedStream,
     early: Vec<u8>,
-    memory: Account,
+    (memory, most): (Account, usize),
     ended: &CancellationToken,
 ) -> Outcome {
-    let mut bridge = Bridge::new(early, memory);
+    let mut bridge = Bridge::new(early, memory, most);
     let outcome = tokio::select! { biased;
         () = ended.cancelled() => Outcome::SessionEnded,
         outcome = poll_fn(|cx| bridge.poll(cx, &mut client, &mut peer)) => outcome,
@@ -86,8 +85,8 @@ struct Bridge {
 }
 
 impl Bridge {
-    fn new(early: Vec<u8>, memory: Account) -> Self {
-        let (up, down) = (Pump::new(early), Pump::new(Vec::new()));
+    fn new(early: Vec<u8>, memory: Account, most: usize) -> Self {
+        let (up, down) = (Pump::new(early, most), Pump::new(Vec::new(), most));
         Self { up, down, client_lost: false, peer_lost: false, linger: None, moved_up: 0, memory }
     }
 
@@ -205,6 +204,8 @@ struct Pump {
     end: usize,
     /// Next buffer size.
     size: usize,
+    /// Its largest size.
+    most: usize,
     /// Bytes that the sink has not been asked to flush.
     unflushed: bool,
     state: State,
@@ -213,13 +214,14 @@ struct Pump {
 }
 
 impl Pump {
-    fn new(early: Vec<u8>) -> Self {
+    fn new(early: Vec<u8>, most: usize) -> Self {
         let end = early.len();
         Self {
             buffer: early,
             start: 0,
             end,
             size: BUFFER_MIN,
+            most,
             unflushed: false,
             state: State::Copying,
             moved: 0,
@@ -298,7 +300,7 @@ impl Pump {
     where
         R: AsyncRead + Unpin + ?Sized,
     {
-        self.size = self.size.min(budget.share(BUFFER_MAX, BUFFER_MIN));
+        self.size = self.size.min(budget.share(self.most, BUFFER_MIN));
         if self.buffer.len() != self.size {
             self.buffer = vec![0; self.size];
         }
@@ -307,8 +309,8 @@ impl Pump {
         let count = space.filled().len();
         self.start = 0;
         self.end = count;
-        if count == self.size && self.size < BUFFER_MAX {
-            self.size = (self.size * 4).min(BUFFER_MAX);
+        if count == self.size && self.size < self.most {
+            self.size = (self.size * 4).min(self.most);
         }
         Poll::Ready(Ok(count))
     }

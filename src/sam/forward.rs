@@ -78,7 +78,7 @@ impl Job {
             match tokio::time::timeout(CONNECT_TIMEOUT, work).await.unwrap_or_else(|_| Err(late())) {
                 Ok(client) => {
                     shared.metrics.streams_opened.inc();
-                    bridge::run(client, peer, Vec::new(), shared.account(), &entry.ended).await;
+                    bridge::run(client, peer, Vec::new(), (shared.account(), shared.limits.copy_buffer), &entry.ended).await;
                 }
                 Err(error) => {
                     shared.metrics.forwards_failed.inc();

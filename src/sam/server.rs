@@ -19,6 +19,7 @@ use super::backend::Backend;
 use super::datagram;
 use super::listen::{Door, REFUSALS_MAX};
 use super::naming::LookupCache;
+use super::parse::{LINE_BEFORE_HELLO_MAX, LINE_MAX};
 use super::registry::{Registry, SessionLimits};
 use super::tls::{self, TlsAddress};
 #[cfg(unix)]
@@ -113,6 +114,18 @@ pub struct Limits {
     pub answer_timeout: Duration,
     /// Time for a connect in all, look-up included. Default 75 s.
     pub connect_timeout: Duration,
+    /// Longest line before a good `HELLO`, in bytes. Default 1,024.
+    pub line_before_hello: usize,
+    /// Longest line afterwards. Default 16,384: a key of the largest signature types takes about 6 KB in base64.
+    pub line: usize,
+    /// Bytes of a stream that a client may send before the stream is there. Default 64 KiB.
+    pub early_bytes: usize,
+    /// How long a client may refuse to take an answer. Default 60 s.
+    pub write_timeout: Duration,
+    /// Largest copy buffer of a direction of a stream. Default 64 KiB.
+    pub copy_buffer: usize,
+    /// Wrong passwords of one address in a minute that cost no time. Default 5.
+    pub password_tries: u32,
     /// Permits `STREAM FORWARD` to any address, not only loopback and the client's own. Default false.
     pub forward_anywhere: bool,
 }
@@ -136,6 +149,12 @@ impl Default for Limits {
             lookup_timeout: Duration::from_secs(30),
             answer_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(75),
+            line_before_hello: LINE_BEFORE_HELLO_MAX,
+            line: LINE_MAX,
+            early_bytes: 64 * 1024,
+            write_timeout: Duration::from_secs(60),
+            copy_buffer: 64 * 1024,
+            password_tries: 5,
             forward_anywhere: false,
         }
     }
@@ -383,7 +402,8 @@ fn admission(config: &SamConfig) -> Result<Access, SamError> {
     let beyond = |address: Option<SocketAddr>| address.filter(|address| !address.ip().is_loopback());
     let plain = beyond(config.address);
     let exposed = plain.or(beyond(config.tls.as_ref().map(|tls| tls.address)));
-    let mut access = Access::new(config.users.clone(), config.auth).map_err(SamError::Users)?;
+    let mut access = Access::new(config.users.clone(), config.auth, config.limits.password_tries)
+        .map_err(SamError::Users)?;
     match exposed {
         Some(address) if !access.required() || !access.has_users() => return Err(SamError::Exposed(address)),
         // The file may be changed while we run; what made this start permissible stays.

@@ -42,8 +42,8 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn new(local: DestHash, rng: &mut Rng) -> Self {
-        Self { local, bindings: Arc::default(), replays: Replays::new(rng), filled_percent: 0 }
+    pub(crate) fn new(local: DestHash, marks: usize, rng: &mut Rng) -> Self {
+        Self { local, bindings: Arc::default(), replays: Replays::new(rng, marks), filled_percent: 0 }
     }
 
     pub(crate) fn set_bindings(&mut self, bindings: Arc<Bindings>) {

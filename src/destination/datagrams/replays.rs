@@ -5,9 +5,7 @@ use crate::base::{Mono, Rng, Set, set};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Signatures remembered; beyond, the oldest goes.
-const ENTRIES_MAX: usize = 4096;
-/// And for how long.
+/// How long signatures are remembered.
 const REMEMBER: Duration = Duration::from_secs(600);
 
 /// A bounded memory of signatures.
@@ -15,17 +13,19 @@ const REMEMBER: Duration = Duration::from_secs(600);
 pub(crate) struct Replays {
     seen: Set<[u8; 16]>,
     order: VecDeque<(Mono, [u8; 16])>,
+    max: usize,
 }
 
 impl Replays {
-    pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self { seen: set(rng), order: VecDeque::new() }
+    /// Remembers so many; beyond, the oldest goes.
+    pub(crate) fn new(rng: &mut Rng, max: usize) -> Self {
+        Self { seen: set(rng), order: VecDeque::new(), max }
     }
 
     /// Remembers a mark; false if it was known.
     pub(crate) fn insert(&mut self, now: Mono, mark: [u8; 16]) -> bool {
         while let Some((at, old)) = self.order.front() {
-            if self.order.len() < ENTRIES_MAX && now.since(*at) < REMEMBER {
+            if self.order.len() < self.max && now.since(*at) < REMEMBER {
                 break;
             }
             self.seen.remove(old);

@@ -32,9 +32,9 @@ struct Receiver {
 
 impl Receiver {
     fn new(style: DatagramStyle, budget: &Budget) -> Self {
-        let (handle, task) = ports(budget);
+        let (handle, task) = ports(budget, &crate::destination::Limits::default());
         let taken = handle.bind(DatagramBinding::of(style, 0)).expect("free");
-        let mut incoming = Incoming::new(US, &mut Rng::from_seed(1));
+        let mut incoming = Incoming::new(US, 4096, &mut Rng::from_seed(1));
         incoming.set_bindings(task.table.borrow().clone());
         Self { incoming, metrics: DatagramMetrics::default(), taken, style, _ports: (handle, task) }
     }
@@ -124,7 +124,7 @@ fn r6_a_hash_that_only_claims_is_held_against_the_session() {
 
 #[test]
 fn r6_signatures_are_remembered_up_to_the_limit() {
-    let mut replays = Replays::new(&mut Rng::from_seed(1));
+    let mut replays = Replays::new(&mut Rng::from_seed(1), 4096);
     let mark = |n: u32| {
         let mut mark = [0; 16];
         mark[..4].copy_from_slice(&n.to_be_bytes());

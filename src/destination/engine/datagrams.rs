@@ -33,7 +33,7 @@ impl Engine {
     fn datagrams(&mut self) -> &mut Datagrams {
         let (local, rng) = (self.hash, &mut self.rng);
         self.datagrams.get_or_insert_with(|| {
-            let incoming = Incoming::new(local, &mut rng.fork("datagrams"));
+            let incoming = Incoming::new(local, self.limits.datagram_marks, &mut rng.fork("datagrams"));
             Box::new(Datagrams { incoming, outgoing: Outgoing::new(), metrics: Arc::default() })
         })
     }

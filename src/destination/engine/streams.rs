@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Action, Call, DOWNLOAD_BYTES, Engine, UPLOAD_BYTES, Waiting, Wanted};
+use super::{Action, Call, Engine, Waiting, Wanted};
 use crate::base::pipe;
 use crate::base::{Now, Part};
 use crate::destination::open::Open;
@@ -123,9 +123,9 @@ impl Engine {
         far: u16,
     ) -> I2pStream {
         let (writer, taker) =
-            pipe::upload(UPLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
+            pipe::upload(self.limits.upload, self.budget.account(Part::Streams), self.bell.clone(), id);
         let (giver, reader) =
-            pipe::download(DOWNLOAD_BYTES, self.budget.account(Part::Streams), self.bell.clone(), id);
+            pipe::download(self.limits.download, self.budget.account(Part::Streams), self.bell.clone(), id);
         self.open.insert(id, Open::new(taker, giver));
         // Data may have come before the stream was taken.
         self.bell.ring(id);

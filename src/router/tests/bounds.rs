@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::base::{Budget, Mono, Now, Rng};
@@ -233,6 +233,24 @@ fn r2_what_nobody_reads_and_what_is_not_sent() {
     }
     let unread = server.readable(taken.unwrap());
     assert!((60_000..=64 << 10).contains(&unread), "{unread}");
+}
+
+#[tokio::test]
+async fn s5_a_line_before_hello() {
+    let config = config(|b| b.sam.line_before_hello = 200);
+    let at = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let config = RouterConfig { sam: at, sam_udp: at, sam_spare: false, ..config };
+    let router = Router::builder().config(config).start().await.unwrap();
+    for (length, good) in [(200, true), (201, false)] {
+        let mut client = TcpStream::connect(router.sam_addr().unwrap()).await.unwrap();
+        let line =
+            format!("{:<width$}\n", "HELLO VERSION MIN=3.1 MAX=3.3 X=", width = length).replace("X= ", "X=x");
+        client.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 100];
+        let count = client.read(&mut answer).await.unwrap_or(0);
+        assert_eq!(answer[..count].starts_with(b"HELLO REPLY RESULT=OK"), good, "{length}");
+    }
+    router.shutdown().await;
 }
 
 #[tokio::test]

@@ -71,17 +71,17 @@ struct Stamp {
 }
 
 impl Access {
-    /// Reads the users.
+    /// Reads the users. `tries` wrong passwords of an address cost it no time.
     ///
     /// # Errors
     /// When the file is damaged or open to others.
-    pub(super) fn new(path: Option<PathBuf>, forced: bool) -> Result<Self, UsersError> {
+    pub(super) fn new(path: Option<PathBuf>, forced: bool, tries: u32) -> Result<Self, UsersError> {
         let key = Zeroizing::new(Rng::from_os().map_err(|_| UsersError::System)?.bytes());
         let access = Self {
             path,
             forced,
             state: Mutex::default(),
-            throttle: Mutex::default(),
+            throttle: Mutex::new(Throttle::new(tries)),
             turn: Semaphore::new(1),
             memory: Arc::default(),
             waiting: Semaphore::new(WAITING_MAX),

@@ -89,7 +89,7 @@ fn s4_a_file_that_others_may_read_is_not_believed() {
 
 #[tokio::test(start_paused = true)]
 async fn s4_five_guesses_are_free_then_one_a_second_and_addresses_do_not_share() {
-    let mut throttle = Throttle::default();
+    let mut throttle = Throttle::new(5);
     let (now, address) = (Instant::now(), IpAddr::from([10, 0, 0, 1]));
     let second = Duration::from_secs(1);
     for _ in 0..5 {

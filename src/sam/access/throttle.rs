@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! How often an address may guess: five wrong passwords within a minute are free, then one try a second.
+//! How often an address may guess: a few wrong passwords, five as a rule, within a minute are free, then one try a second.
 //!
 //! Pure: time comes in. At most `ADDRESSES_MAX` addresses are remembered; the one whose trouble began first is
 //! forgotten for a new one. An IPv6 address counts as its /64, which is what one customer gets.
@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Wrong passwords that cost no time.
-const FREE: u32 = 5;
 /// How long a wrong password is remembered after the last one.
 const MEMORY: Duration = Duration::from_secs(60);
 /// Time between tries afterwards.
@@ -44,12 +42,19 @@ struct Trouble {
 }
 
 /// The memory of failures.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Throttle {
+    /// Wrong passwords that cost no time.
+    free: u32,
     addresses: BTreeMap<IpAddr, Trouble>,
 }
 
 impl Throttle {
+    /// A memory without failures; so many are free.
+    pub(super) const fn new(free: u32) -> Self {
+        Self { free, addresses: BTreeMap::new() }
+    }
+
     /// When `address` may try.
     pub(super) fn turn(&mut self, now: Instant, address: IpAddr) -> Turn {
         let key = key(address);
@@ -58,7 +63,7 @@ impl Throttle {
             self.addresses.remove(&key);
             return Turn::Now;
         }
-        if trouble.failures < FREE {
+        if trouble.failures < self.free {
             return Turn::Now;
         }
         let at = trouble.next.max(now);
@@ -80,7 +85,7 @@ impl Throttle {
         let trouble = self.addresses.entry(key).or_insert(fresh);
         trouble.failures = trouble.failures.saturating_add(1);
         trouble.last = now;
-        if trouble.failures == FREE {
+        if trouble.failures == self.free {
             trouble.next = now + PACE;
         }
     }

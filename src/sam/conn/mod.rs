@@ -29,7 +29,7 @@ use super::backend::SamSession;
 use super::command::{Command, Hello, Rejection, Then, Version};
 use super::help;
 use super::options::SessionConfig;
-use super::parse::{LINE_BEFORE_HELLO_MAX, LINE_MAX, Line, Lines, Verdict, judge};
+use super::parse::{Line, Lines, Verdict, judge};
 use super::registry::Reservation;
 use super::reply::{self, Domain};
 use super::server::Shared;
@@ -38,8 +38,6 @@ use crate::base::Account;
 
 /// Unknown commands in a row after which a client is taken for junk.
 const JUNK_MAX: u8 = 8;
-/// How long a client may refuse to take an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the delivery of datagrams may take to let go of the socket.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -92,7 +90,7 @@ pub(super) async fn run(stream: Socket, peer: Origin, shared: Arc<Shared>) {
     let mut conn = Conn {
         stream: Link::Whole(stream),
         peer,
-        lines: Lines::new(LINE_BEFORE_HELLO_MAX),
+        lines: Lines::new(shared.limits.line_before_hello),
         memory: shared.account(),
         shared,
         version: Version::V3_0,
@@ -201,7 +199,7 @@ impl Conn {
             return self.say_hello_error(message).await;
         }
         self.version = version;
-        self.lines.set_limit(LINE_MAX);
+        self.lines.set_limit(self.shared.limits.line);
         self.say(&reply::hello_ok(version)).await?;
         Ok(Flow::Next)
     }
@@ -310,7 +308,12 @@ impl Conn {
     /// Writes one reply, all at once.
     async fn say(&mut self, reply: &str) -> io::Result<()> {
         tracing::trace!(peer = %self.peer, line = %Line::new(reply.as_bytes()).redacted(), "SAM bridge says");
-        match tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_whole(reply.as_bytes())).await {
+        match tokio::time::timeout(
+            self.shared.limits.write_timeout,
+            self.stream.write_whole(reply.as_bytes()),
+        )
+        .await
+        {
             Ok(result) => result,
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }

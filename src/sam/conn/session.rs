@@ -10,7 +10,7 @@ use crate::sam::backend::{Binding, Failure, SamSession};
 use crate::sam::datagram::Delivery;
 use crate::sam::keys::PrivateKeys;
 use crate::sam::options::{CreateRequest, EncryptedOptions, LeaseSetOptions, SessionConfig, Style};
-use crate::sam::parse::{LINE_MAX, Params};
+use crate::sam::parse::Params;
 use crate::sam::registry::{Conflict, Reservation};
 use crate::sam::reply::{self, Domain, ResultCode};
 
@@ -229,7 +229,7 @@ impl Conn {
         let mut work = std::pin::pin!(tokio::time::timeout(limit, work));
         loop {
             // What a client sends ahead is kept up to one line; beyond that its end goes unnoticed until we read on.
-            let watch = self.lines.pending().len() < LINE_MAX;
+            let watch = self.lines.pending().len() < self.shared.limits.line;
             tokio::select! { biased;
                 result = &mut work => return Ok(match result {
                     Ok(Ok(session)) => Opened::Session(session),

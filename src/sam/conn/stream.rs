@@ -15,9 +15,6 @@ use crate::sam::options::Style;
 use crate::sam::registry::{Entry, Waiter};
 use crate::sam::reply::{self, Domain, ResultCode};
 
-/// Most bytes that are taken from a client before its stream stands.
-const EARLY_MAX: usize = 64 * 1024;
-
 /// What a client's socket is joined to.
 pub(super) struct Joined {
     peer: BoxedStream,
@@ -118,7 +115,7 @@ impl Conn {
     async fn await_peer(&mut self, waiter: &Waiter) -> io::Result<Option<Result<Incoming, Failure>>> {
         let mut next = std::pin::pin!(waiter.next_peer());
         loop {
-            let watch = self.lines.pending().len() < EARLY_MAX;
+            let watch = self.lines.pending().len() < self.shared.limits.early_bytes;
             tokio::select! { biased;
                 count = self.fill(), if watch => if count? == 0 {
                     return Ok(None);
@@ -192,8 +189,14 @@ impl Conn {
         let Some(client) = self.stream.take() else { return Flow::Gone };
         self.shared.metrics.streams_opened.inc();
         let early = self.lines.take_rest();
-        let outcome =
-            bridge::run(client, joined.peer, early, self.shared.account(), &joined.entry.ended).await;
+        let outcome = bridge::run(
+            client,
+            joined.peer,
+            early,
+            (self.shared.account(), self.shared.limits.copy_buffer),
+            &joined.entry.ended,
+        )
+        .await;
         tracing::debug!(?outcome, "SAM stream closed");
         Flow::Gone
     }

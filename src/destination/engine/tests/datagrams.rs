@@ -15,7 +15,7 @@ struct Ports {
 
 impl Ports {
     fn new() -> Self {
-        let (handle, task) = ports(&Budget::default());
+        let (handle, task) = ports(&Budget::default(), &Limits::default());
         Self { handle, task }
     }
 

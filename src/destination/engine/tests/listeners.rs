@@ -12,7 +12,7 @@ fn pair() -> Pair {
 #[test]
 fn streams_go_to_the_listener_of_their_port_and_are_reset_without_one() {
     let mut pair = pair();
-    let (handle, task) = ports(&Budget::default());
+    let (handle, task) = ports(&Budget::default(), &Limits::default());
     let refused = pair.connect(0, 80).expect_err("nobody listens");
     assert_eq!(refused.kind(), ErrorKind::Refused);
 
@@ -39,7 +39,7 @@ fn streams_go_to_the_listener_of_their_port_and_are_reset_without_one() {
 #[test]
 fn who_waits_for_a_listener_that_goes_is_reset() {
     let mut pair = pair();
-    let (handle, task) = ports(&Budget::default());
+    let (handle, task) = ports(&Budget::default(), &Limits::default());
     let id = handle.listen(80).expect("free");
     pair.sides[1].set_bindings(pair.now, task.table.borrow().clone());
     let mut near = pair.connect(0, 80).expect("connects");

@@ -169,6 +169,9 @@ impl Bounds {
             questions,
             close_time: close_wait,
             close_silence,
+            datagrams_in,
+            datagrams_out,
+            datagram_marks,
         } = self.streams;
         let streams = &mut limits.streams;
         streams.bounds = stream::Bounds {
@@ -195,6 +198,9 @@ impl Bounds {
         streams.syn_checks = syn_checks_per_second;
         streams.window_max = window;
         limits.resends_max = timeouts;
+        (limits.upload, limits.download) = (self.sam.upload, self.sam.download);
+        (limits.datagrams_in, limits.datagrams_out) = (datagrams_in, datagrams_out);
+        limits.datagram_marks = datagram_marks;
         limits
     }
 
@@ -214,7 +220,21 @@ impl Bounds {
             sessions_burst,
             subsessions,
             accepts,
+            password_tries,
+            line_before_hello,
+            line,
+            early,
+            copy_buffer,
+            answer_taken_time,
+            upload: _,
+            download: _,
         } = self.sam;
+        limits.password_tries = password_tries;
+        limits.line_before_hello = line_before_hello;
+        limits.line = line;
+        limits.early_bytes = early;
+        limits.copy_buffer = copy_buffer;
+        limits.write_timeout = answer_taken_time;
         limits.hello_timeout = hello_time;
         limits.command_timeout = command_time;
         limits.idle_timeout = idle_time;

@@ -273,10 +273,22 @@ bounds! {
         close_time: Duration = ("close-time", 60, least 5, Seconds);
         /// R5: silence after which a stream that we have closed is given up
         close_silence: Duration = ("close-silence", 300, least 10, Seconds);
+        /// R6: memory of datagrams that wait for their program, of one port
+        datagrams_in: u32 = ("datagrams-in", 2048, least 128, KiB);
+        /// R6: memory of datagrams of a session that wait to be sent
+        datagrams_out: u32 = ("datagrams-out", 2048, least 128, KiB);
+        /// R6: datagrams that are remembered against replays
+        datagram_marks: usize = ("datagram-marks", 4096, least 64, Count);
     }
 
     /// Clients of the SAM bridge
     sam: SamBounds {
+        /// S4: wrong passwords of one address in a minute that cost no time
+        password_tries: u32 = ("password-tries", 5, least 1, Count);
+        /// S5: bytes of a line before HELLO
+        line_before_hello: usize = ("line-before-hello", 1024, least 128, Count);
+        /// S5: bytes of a line; the longest keys take 6,000
+        line: usize = ("line", 16384, least 2048, Count);
         /// S5: time for HELLO
         hello_time: Duration = ("hello-time", 60, least 1, Seconds);
         /// S5: time from HELLO to the first command of a 3.0 or 3.1 client
@@ -291,6 +303,16 @@ bounds! {
         answer_time: Duration = ("answer-time", 60, least 1, Seconds);
         /// S5: time for a connect in all
         connect_in_all_time: Duration = ("connect-in-all-time", 75, least 1, Seconds);
+        /// S6: memory of what a program has written to a stream and the stream has not taken
+        upload: usize = ("upload", 256, least 16, KiB);
+        /// S6: memory of what a program has not read of a stream, besides what the stream holds
+        download: usize = ("download", 512, least 16, KiB);
+        /// S6: memory of what a client sends before its stream is there
+        early: usize = ("early", 64, least 4, KiB);
+        /// S6: buffer of a direction of a stream
+        copy_buffer: usize = ("copy-buffer", 64, least 4, KiB);
+        /// S6: time for a client to take an answer
+        answer_taken_time: Duration = ("answer-taken-time", 60, least 1, Seconds);
         /// S8: clients of one address that is not loopback
         clients_per_address: usize = ("clients-per-address", 256, least 1, Count);
         /// S9: sessions of one address that is not loopback
