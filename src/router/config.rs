@@ -141,8 +141,8 @@ pub struct RouterConfig {
     pub transit_tunnels_max: Option<usize>,
     /// How much others may make us do and hold.
     pub limits: NetworkLimits,
-    /// Smaller bounds of all rooms, which can only be lowered.
-    pub bounds: Bounds,
+    /// Smaller bounds of all rooms, which can only be lowered. They are many, so they have a place of their own.
+    pub bounds: Box<Bounds>,
     /// The router's own tunnels. `None` (default): 2 hops and 3 tunnels each way, in test networks 1 hop and 2
     /// tunnels; see [`Self::exploratory_pool`].
     pub exploratory: Option<PoolConfig>,
@@ -189,7 +189,7 @@ impl Default for RouterConfig {
             transit: true,
             transit_tunnels_max: None,
             limits: NetworkLimits::default(),
-            bounds: Bounds::default(),
+            bounds: Box::default(),
             exploratory: None,
             min_version: MIN_VERSION,
             min_floodfill: MIN_VERSION,

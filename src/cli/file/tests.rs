@@ -100,7 +100,7 @@ fn each_bound_goes_through_the_file_and_each_value_beyond_is_refused() {
                 assert_eq!(other.get(&config.bounds), other.default, "{text} changes {}", other.key);
             }
         }
-        assert_eq!(configured(&format!("{key} = {}", bound.default)).bounds, Bounds::default(), "{key}");
+        assert_eq!(configured(&format!("{key} = {}", bound.default)).bounds, Box::default(), "{key}");
         for value in [bound.default + 1, bound.least - 1] {
             let problem = configured(&format!("{key} = {value}")).validate().unwrap_err();
             assert!(problem.to_string().contains(&format!("{key}: {value} is not between")), "{problem}");

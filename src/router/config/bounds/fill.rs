@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Bounds, LinkBounds, SamBounds, StreamBounds, TunnelBounds};
 use crate::destination;
+use crate::garlic;
 use crate::netdb;
 use crate::sam;
 use crate::stream;
@@ -128,7 +129,13 @@ impl Bounds {
     /// For each destination of a router that takes so many New Sessions of strangers in a second.
     pub(in crate::router) fn destination(&self, garlic_per_second: u32) -> destination::Limits {
         let mut limits = destination::Limits::default();
-        let (bounds, garlic) = (&self.garlic, &mut limits.garlic);
+        self.fill_garlic(&mut limits.garlic, garlic_per_second);
+        self.fill_streams(&mut limits);
+        limits
+    }
+
+    fn fill_garlic(&self, garlic: &mut garlic::Limits, garlic_per_second: u32) {
+        let bounds = &self.garlic;
         // A tenth is a destination's own in any case.
         garlic.new_sessions_per_s = (garlic_per_second / 10).max(1);
         garlic.new_sessions_burst = garlic.new_sessions_per_s.saturating_mul(4);
@@ -145,6 +152,9 @@ impl Bounds {
         garlic.tags = bounds.tags;
         garlic.in_flight = u16::try_from(bounds.in_flight).unwrap_or(u16::MAX);
         garlic.reply_tags = bounds.reply_tags;
+    }
+
+    fn fill_streams(&self, limits: &mut destination::Limits) {
         let StreamBounds {
             backlog,
             backlog_per_peer,
@@ -201,7 +211,6 @@ impl Bounds {
         (limits.upload, limits.download) = (self.sam.upload, self.sam.download);
         (limits.datagrams_in, limits.datagrams_out) = (datagrams_in, datagrams_out);
         limits.datagram_marks = datagram_marks;
-        limits
     }
 
     /// For the SAM bridge.
