@@ -45,7 +45,8 @@ fn every_combination_of_flags_and_options_round_trips() {
         key: vec![4; 64],
         signature: vec![5; 64],
     };
-    for bits in 0..1u32 << 11 {
+    // An interpreter is slow.
+    for bits in (0..1u32 << 11).step_by(if cfg!(miri) { 61 } else { 1 }) {
         let on = |n: u32| bits >> n & 1 == 1;
         let mut flags = 0;
         for (n, flag) in [SYNCHRONIZE, CLOSE, RESET, ECHO, NO_ACK, 0x1000].into_iter().enumerate() {
