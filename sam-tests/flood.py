@@ -4,6 +4,9 @@
 
   flood.py [--only NAME]... [--seconds 15] [--victims ours,i2pd] [--quick] [--json FILE] [--markdown FILE] [--list]
 
+After the floods two parts that have a network of their own: `newcomers` and `small-memory` (flood_newcomers.py and
+flood_small.py say what they do).
+
 For each victim a private network of eight routers of its kind. The victim of ours runs with the limits of the live
 network; only its network id is another. An honest stream runs from a session on the victim to another router all the
 time, as fast as it can. Meanwhile, in a quiet phase and while `samovar-flood` floods: other routers link to the
@@ -20,8 +23,6 @@ are no other demands: the rest is measured.
 """
 import argparse
 import json
-import mmap
-import os
 import pathlib
 import resource
 import signal
@@ -30,10 +31,12 @@ import subprocess
 import sys
 import time
 
-import bench_many
+import flood_newcomers
+import flood_small
 import testnet
-from samclient import Sam, SamError, Session, Task, pair
-from testnet import Net, Unavailable, until
+from flood_net import HOPS, ROUTERS, Flooder, Side, call, flooder
+from samclient import SamError, Session
+from testnet import Unavailable
 
 # name, kind, arguments of the flooder, what it is
 FLOODS = [
@@ -53,235 +56,17 @@ FLOODS = [
     ("sybils", ["sybils", "--attackers=40", "--caps=XfR"], "40 routers that link and then keep silent"),
     ("infos", ["infos", "--rate=5000", "--prepared=100000", "--attackers=5"], "signed RouterInfos of nobody"),
 ]
+# Parts of their own, each in a network of ours alone; not in the short form unless they are asked for by name.
+PARTS = [
+    ("newcomers", "bogus New Sessions to one destination, and honest newcomers to it and to another (G3)"),
+    ("small-memory", "all floods at once at a router with 64 MiB in a cage of 128 MiB (Z3)"),
+]
 # Networks of i2pd that are tried until one comes up.
 I2PD_TRIES = 4
 # What i2pd 2.45.1 cannot be measured with: its bridge hangs when many sessions are closed.
 NOT_FOR_I2PD = {"sam-sessions"}
 QUICK = {"m1-random", "slow", "sybils", "builds", "lookups", "garlic", "leases", "syns", "sam-sockets", "sam-sessions", "infos"}
-ROUTERS = 8
-HOPS = 1
 RSS_GROWTH_MAX_MIB = 64
-NET_ID = 77
-
-
-class WideNet(Net):
-    """Routers each in a /16 of its own, at addresses that count as public: the live network's rules can be kept."""
-
-    def address(self, second, k):
-        return f"31.{second * 2 + k}.0.1"
-
-
-class Victim(testnet.Ours):
-    """One of our routers with the limits of the live network."""
-
-    def command(self):
-        config = self.dir / "flood.toml"
-        config.write_text("sam-spare = false\n")
-        return [w for w in super().command() if w != "--test-network"] + ["--config", str(config)]
-
-
-class Meter:
-    """A stream that always has something to send, by processes of its own."""
-
-    def __init__(self, near, far):
-        self.near, self.far, _ = self.ends = pair(near, far, patience=300)
-        self.counts = mmap.mmap(-1, bench_many.COUNT.size)
-        self.workers = [bench_many.FORK.Process(target=bench_many._pour, args=([self.near.socket],), daemon=True),
-                        bench_many.FORK.Process(target=bench_many._drain, args=([self.far.socket], self.counts), daemon=True)]
-        for worker in self.workers:
-            worker.start()
-
-    def bytes(self):
-        return bench_many.COUNT.unpack_from(self.counts, 0)[0]
-
-    def close(self):
-        for worker in self.workers:
-            worker.kill()
-            worker.join()
-        self.near.close()
-        self.far.close()
-
-
-class Greeter:
-    """A server on a session: takes whoever comes, and answers a `?` with a `!`. It does not wait for the silent."""
-
-    def __init__(self, session):
-        self.session, self.going, self.failures = session, True, 0
-        Task(self.serve)
-
-    def serve(self):
-        while self.going:
-            try:
-                sam = self.session.accept()
-                sam.socket.settimeout(600)
-                sam.line()
-                Task(self.greet, sam)
-            except (SamError, OSError):
-                self.failures += 1
-                time.sleep(0.2)
-
-    def greet(self, sam):
-        try:
-            sam.socket.settimeout(4)
-            if sam.receive_exactly(1) == b"?":
-                sam.socket.sendall(b"!")
-                sam.receive()
-        except (SamError, OSError):
-            pass
-        sam.close()
-
-
-def call(client, destination, patience):
-    """Seconds until a greeter has answered; tried once. i2pd says OK before anybody was reached, hence the greeting."""
-    start = time.monotonic()
-    with Sam(client.address, patience) as sam:
-        sam.must(f"STREAM CONNECT ID={client.id} DESTINATION={destination} SILENT=false")
-        sam.socket.sendall(b"?")
-        if sam.receive_exactly(1) != b"!":
-            raise SamError("the greeting came back wrong")
-    return time.monotonic() - start
-
-
-class Flooder:
-    """One run of samovar-flood, prepared and waiting for its word."""
-
-    def __init__(self, side, words, seconds, nice=5, base="31.200.0.1"):
-        binary = flooder()
-        words = [str(binary), words[0], "--victim", str(side.victim.info_file), "--seconds", str(seconds),
-                 "--peers", str(side.net.infos_dir), "--netid", str(NET_ID), "--base", base,
-                 "--sam", "%s:%d" % side.victim.sam, "--destination", side.served.destination] + words[1:]
-        self.log = open(side.net.dir / f"flood-{words[1]}.log", "ab")
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-                                        preexec_fn=lambda: (os.nice(nice), testnet._die_with_parent()))
-        self.seconds = seconds
-
-    def ready(self):
-        line = self.process.stdout.readline()
-        if line.strip() != "ready":
-            raise SamError(f"the flooder did not start: {self.error()}")
-
-    def error(self):
-        self.process.wait()
-        return testnet.tail(pathlib.Path(self.log.name).read_text(), 6)
-
-    def go(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-
-    def cpu_s(self):
-        try:
-            fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        except OSError:
-            return 0.0
-
-    def result(self):
-        """Its figures."""
-        try:
-            out, _ = self.process.communicate(timeout=self.seconds + 30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise SamError("the flooder did not end") from None
-        if self.process.returncode != 0:
-            raise SamError(f"the flooder failed: {self.error()}")
-        return json.loads(out.strip().splitlines()[-1])
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-def flooder():
-    found = pathlib.Path(os.environ.get("SAMOVAR_FLOOD", testnet.ROOT / "target/release/examples/samovar-flood"))
-    if not found.exists():
-        raise Unavailable("samovar-flood is not built: cargo build --release --features sim --example samovar-flood")
-    return found
-
-
-class Side:
-    """One victim in its network, and honest people around it."""
-
-    def __init__(self, kind, base):
-        self.kind = kind
-        self.net = WideNet(kind, netid=NET_ID, base=base, loglevel="error", our_log="warn")
-        for k in range(1, ROUTERS + 1):
-            if kind == "i2pd":
-                self.net.add_i2pd(k, floodfill=k <= 3)
-            elif k == 1:
-                self.net.routers.append(Victim(self.net, k, floodfill=True))
-            else:
-                self.net.add_ours(k, floodfill=k <= 3)
-        self.victim = self.net.routers[0]
-
-    def open(self):
-        self.net.start()
-        self.net.wait_up()
-        peer, other = self.net.routers[-1], self.net.routers[-2]
-        wanted = [(self.victim, "near"), (peer, "far"), (self.victim, "served"), (other, "caller")]
-        tasks = [(name, Task(self.net.session, router, HOPS, timeout=180)) for router, name in wanted]
-        for name, task in tasks:
-            setattr(self, name, task.result(400))
-        self.greeter = Greeter(self.served)
-        self.meter = Meter(self.near, self.far)
-
-    def close(self, keep):
-        if hasattr(self, "meter"):
-            self.meter.close()
-        self.net.close(keep=keep)
-
-    # What honest people do meanwhile. Each answers (seconds of each success, failures).
-
-    def open_streams(self, end):
-        times, failed = [], 0
-        while time.monotonic() < end:
-            try:
-                times.append(call(self.caller, self.served.destination, patience=10))
-            except (SamError, OSError):
-                failed += 1
-            time.sleep(0.5)
-        return times, failed
-
-    def open_sessions(self, end):
-        if self.kind == "i2pd":
-            return [], 0
-        times, failed = [], 0
-        while time.monotonic() < end:
-            try:
-                session = Session(self.victim.sam, HOPS, timeout=max(2, end + 10 - time.monotonic()))
-                times.append(session.seconds)
-                session.close()
-            except (SamError, OSError):
-                failed += 1
-            time.sleep(1)
-        return times, failed
-
-    def phase(self, seconds, flood=None, honest=True):
-        """Measures for so long; starts the flood with it, if there is one."""
-        probe = Flooder(self, ["probe"], seconds, nice=0, base="31.190.0.1") if honest else None
-        if probe:
-            probe.ready()
-        out, cpu, fcpu = {}, self.victim.cpu_s(), flood.cpu_s() if flood else 0
-        fcpu_now = fcpu
-        begin, bytes_before, rss = time.monotonic(), self.meter.bytes(), []
-        for f in filter(None, (flood, probe)):
-            f.go()
-        end = begin + seconds
-        tasks = [Task(self.open_streams, end), Task(self.open_sessions, end)] if honest else []
-        while time.monotonic() < end:
-            rss.append(self.victim.rss_mib())
-            if flood and flood.process.poll() is None:
-                fcpu_now = flood.cpu_s()
-            time.sleep(0.2)
-        took = time.monotonic() - begin
-        out["goodput"] = (self.meter.bytes() - bytes_before) / 1048576 / took
-        out["cpu"] = (self.victim.cpu_s() - cpu) / took
-        out["flood_cpu"] = (fcpu_now - fcpu) / took if flood else 0
-        out["rss"] = max(rss)
-        if honest:
-            out["streams"], out["sessions"] = (t.result(240) for t in tasks)
-            out["links"] = probe.result()
-        return out
 
 
 # --- a flood ---------------------------------------------------------------------------------------------------------
@@ -427,21 +212,50 @@ def run_side(kind, floods, a, base):
     return rows, bad
 
 
+def run_part(name, a):
+    """Complaints of one of the parts."""
+    cage = flood_small.Cage(a.cage) if name == "small-memory" else None
+    side, keep, bad = None, a.keep, ["it was not done"]
+    print(f"{name}: {ROUTERS} routers of ours", flush=True)
+    try:
+        side = Side("ours", None, flood_small.Caged, cage) if cage else Side("ours", None)
+        side.open()
+        if cage:
+            floods = [f for f in FLOODS if f[0] != "spin"]
+            bad = flood_small.run(side, cage, floods, a.seconds if a.given else flood_small.SECONDS)
+        else:
+            bad = flood_newcomers.run(side, a.seconds, a.quick)
+    finally:
+        keep |= bool(bad)
+        if side:
+            side.close(keep)
+            if keep:
+                print(f"logs are kept in {side.net.dir}")
+        if cage:
+            cage.remove()
+    print(f"{'FAIL' if bad else 'PASS'} {name}" + (f": {'; '.join(bad)}" if bad else ""), flush=True)
+    return bad
+
+
 def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--only", action="append", default=[], help="floods whose name contains this")
-    p.add_argument("--seconds", type=float, default=15, help="of each flood")
+    p.add_argument("--seconds", type=float, help="of each flood [default: 15; small-memory 120]")
     p.add_argument("--quiet", type=float, default=8, help="seconds before each")
     p.add_argument("--after", type=float, default=5, help="seconds after each")
     p.add_argument("--victims", default="ours,i2pd")
     p.add_argument("--quick", action="store_true", help="the short form: ours alone, a few seconds each")
     p.add_argument("--json", help="write the figures there")
     p.add_argument("--markdown", help="write the table there")
+    p.add_argument("--cage", default="auto", choices=["auto", "v2", "v1", "none"],
+                   help="of small-memory: which cgroup; `none` bounds the address space alone")
     p.add_argument("--keep", action="store_true", help="keep the routers' files")
     p.add_argument("--list", action="store_true", help="say what floods there are")
     a = p.parse_args()
+    a.given = a.seconds is not None
     if a.quick:
-        a.victims, a.seconds, a.quiet, a.after = "ours", 3, 1.5, 1
+        a.victims, a.quiet, a.after = "ours", 1.5, 1
+    a.seconds = a.seconds or (3 if a.quick else 15)
     return a
 
 
@@ -450,8 +264,9 @@ def main():
     shrink = lambda words: [w if not w.startswith("--prepared") else "--prepared=2000" for w in words] if a.quick else words
     floods = [(name, shrink(words), about) for name, words, about in FLOODS]
     floods = [f for f in floods if (not a.only or any(o in f[0] for o in a.only)) and (not a.quick or f[0] in QUICK)]
+    parts = [name for name, _ in PARTS if any(o in name for o in a.only) or not (a.only or a.quick)]
     if a.list:
-        print("\n".join(f"{name:13} {about}" for name, _, about in FLOODS))
+        print("\n".join(f"{row[0]:13} {row[-1]}" for row in FLOODS + PARTS))
         return 0
     victims = a.victims.split(",")
     try:
@@ -466,18 +281,21 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     rows, bad = [], []
-    for kind in victims:
+    for kind in victims if floods else []:
         chosen = [f for f in floods if kind != "i2pd" or f[0] not in NOT_FOR_I2PD]
         more, wrong = run_side(kind, chosen, a, None)
         rows += more
         bad += wrong
-    print("\n" + markdown(rows))
+    if "ours" in victims:
+        bad += [name for name in parts if run_part(name, a)]
+    if rows:
+        print("\n" + markdown(rows))
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(rows, indent=1))
     if a.markdown:
         pathlib.Path(a.markdown).write_text(markdown(rows) + "\n")
-    ours = [r for r in rows if r["victim"] == "ours"]
-    print(f"{len(ours) - len(set(bad) & {r['flood'] for r in ours})} passed, {len(set(bad))} failed")
+    tried = {r["flood"] for r in rows if r["victim"] == "ours"} | set(parts if "ours" in victims else [])
+    print(f"{len(tried - set(bad))} passed, {len(set(bad))} failed")
     return 1 if bad else 0
 
 

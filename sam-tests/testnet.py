@@ -201,7 +201,10 @@ class Router:
     def start(self):
         with open(self.dir / "output.log", "ab") as log:
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True, preexec_fn=_die_with_parent)
+                                            start_new_session=True, preexec_fn=lambda: (_die_with_parent(), self.before()))
+
+    def before(self):
+        """What the process does first of all, before it becomes the router."""
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -19,6 +19,9 @@ const GRAIN: usize = 4096;
 const EASY: u64 = 80;
 /// Percent of the budget at which they get the least.
 const TIGHT: u64 = 98;
+/// Percent that own streams leave to everything else, whether it is used or not: what programs do not read cannot be
+/// taken back when links, tables and clients need room.
+const OTHERS: u64 = 25;
 
 /// Who holds bytes: the children of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +77,8 @@ impl Part {
 pub enum Ask {
     /// Carrying one more tunnel for others.
     TransitTunnel,
+    /// Keeping a RouterInfo or lease set for others that was not kept before.
+    Keeping,
     /// Looking at a request for a tunnel of others at all.
     TransitBuild,
     /// Passing on traffic of others.
@@ -85,13 +90,19 @@ pub enum Ask {
 }
 
 impl Ask {
-    const ALL: [Self; 5] =
-        [Self::TransitTunnel, Self::TransitBuild, Self::TransitData, Self::Exploration, Self::Datagram];
+    const ALL: [Self; 6] = [
+        Self::TransitTunnel,
+        Self::Keeping,
+        Self::TransitBuild,
+        Self::TransitData,
+        Self::Exploration,
+        Self::Datagram,
+    ];
 
     /// Percent of the budget from which on the answer is no.
     const fn percent(self) -> u64 {
         match self {
-            Self::TransitTunnel => 80,
+            Self::TransitTunnel | Self::Keeping => 80,
             Self::TransitBuild => 95,
             Self::TransitData => 96,
             Self::Exploration => 97,
@@ -102,6 +113,7 @@ impl Ask {
     const fn counter(self) -> &'static str {
         match self {
             Self::TransitTunnel => "refused_transit_tunnel",
+            Self::Keeping => "refused_keeping",
             Self::TransitBuild => "refused_transit_build",
             Self::TransitData => "refused_transit_data",
             Self::Exploration => "refused_exploration",
@@ -188,9 +200,10 @@ impl Budget {
     }
 
     /// What one buffer of our own traffic may hold: all of `full` as long as there is plenty, `least` at the end. A buffer
-    /// that holds nothing may always take something, so nobody is stuck.
+    /// that holds nothing may always take something, so nobody is stuck. Streams count as if the rest held a quarter.
     pub fn share(&self, full: usize, least: usize) -> usize {
-        let (used, easy) = (self.used(), self.part_of(EASY));
+        let streams = self.used_by(Part::Streams).saturating_add(self.part_of(OTHERS));
+        let (used, easy) = (self.used().max(streams), self.part_of(EASY));
         if used < easy || full <= least {
             return full;
         }

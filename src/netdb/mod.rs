@@ -22,7 +22,7 @@ mod tags;
 mod testing;
 mod view;
 
-pub use engine::{Action, Bounds, Config, Engine, Input, Source, Stats};
+pub use engine::{Action, Bounds, Config, Engine, Input, LEASE_SET_COST, ROUTER_COST, Source, Stats};
 pub use facts::{BandwidthClass, Congestion, Facts, Ntcp2Contact, Subnets};
 pub use message::{ReplyTunnel, Tunnels};
 pub use metrics::NetDbMetrics;

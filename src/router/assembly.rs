@@ -323,12 +323,16 @@ pub(super) fn netdb_config(config: &RouterConfig, hash: RouterHash) -> netdb::Co
         netdb = netdb.with_floodfill();
     }
     let limits = &config.limits;
-    if limits.known_routers > 0 {
-        netdb.routers_max = limits.known_routers;
-    }
-    if limits.lease_sets > 0 {
-        netdb.lease_sets_max = limits.lease_sets;
-    }
+    // What is not set: no more routers than half of the memory holds, and lease sets than an eighth.
+    let memory = (config.memory_max as usize).saturating_mul(1 << 20);
+    netdb.routers_max = match limits.known_routers {
+        0 => netdb.routers_max.min(memory / 2 / netdb::ROUTER_COST),
+        set => set,
+    };
+    netdb.lease_sets_max = match limits.lease_sets {
+        0 => netdb.lease_sets_max.min(memory / 8 / netdb::LEASE_SET_COST),
+        set => set,
+    };
     netdb.lookups_per_second = limits.lookups_per_second.into();
     config.bounds.fill_netdb(&mut netdb);
     netdb

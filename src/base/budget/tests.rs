@@ -6,8 +6,12 @@ use crate::base::Rng;
 
 /// Fills a budget of 100 pages of 10,000 bytes with `bytes`.
 fn filled(bytes: usize) -> (Budget, super::Charge) {
+    filled_by(Part::NetDb, bytes)
+}
+
+fn filled_by(part: Part, bytes: usize) -> (Budget, super::Charge) {
     let budget = Budget::new(1_000_000);
-    let charge = budget.charge(Part::Streams, bytes);
+    let charge = budget.charge(part, bytes);
     (budget, charge)
 }
 
@@ -15,6 +19,7 @@ fn filled(bytes: usize) -> (Budget, super::Charge) {
 fn z3_each_class_is_given_up_at_its_limit_and_not_before() {
     let limits = [
         (Ask::TransitTunnel, 800_000),
+        (Ask::Keeping, 800_000),
         (Ask::TransitBuild, 950_000),
         (Ask::TransitData, 960_000),
         (Ask::Exploration, 970_000),
@@ -43,6 +48,21 @@ fn z3_own_streams_shrink_and_are_never_refused() {
         assert_eq!(share(beyond), 16 * 1024);
     }
     assert_eq!(filled(1_000_000).0.share(1000, 16 * 1024), 1000, "what is small stays as it is");
+}
+
+#[test]
+fn z3_streams_leave_a_quarter_to_the_others() {
+    let share = |bytes| filled_by(Part::Streams, bytes).0.share(512 * 1024, 16 * 1024);
+    assert_eq!((share(550_000), share(550_001) < 512 * 1024), (512 * 1024, true));
+    assert!(share(729_999) > 16 * 1024);
+    assert_eq!(share(730_000), 16 * 1024);
+    // What others hold counts only beyond that quarter.
+    let (budget, _streams) = filled_by(Part::Streams, 600_000);
+    let alone = budget.share(512 * 1024, 16 * 1024);
+    let _others = budget.charge(Part::Sam, 250_000);
+    assert_eq!(budget.share(512 * 1024, 16 * 1024), alone);
+    let _more = budget.charge(Part::Sam, 50_000);
+    assert!(budget.share(512 * 1024, 16 * 1024) < alone);
 }
 
 #[test]

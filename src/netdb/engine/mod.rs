@@ -47,8 +47,11 @@ const VIEW_SMALL: usize = 256;
 const RANK_INTERVAL: Duration = Duration::from_secs(45);
 const KEEP_INTERVAL: Duration = Duration::from_secs(5);
 const PROFILES_SAVE_INTERVAL: Duration = Duration::from_secs(300);
-/// Memory of a router and of a profile, about.
-const ROUTER_COST: usize = 6 * 1024;
+/// Memory of a router in the table, about.
+pub const ROUTER_COST: usize = 6 * 1024;
+/// Memory of a lease set kept for others, on average at most.
+pub const LEASE_SET_COST: usize = 1024;
+/// Memory of a profile, about.
 const PROFILE_COST: usize = 256;
 /// RouterInfos handed out for saving in one go.
 const SAVES_MAX: usize = 64;
@@ -113,7 +116,7 @@ impl Engine {
         let mut engine = Self {
             metrics: Arc::default(),
             routers: Routers::new(rules),
-            leases: LeaseSets::new(config.own, config.lease_sets_max, config.lease_sets_max * 1024),
+            leases: LeaseSets::new(config.own, config.lease_sets_max, config.lease_sets_max * LEASE_SET_COST),
             profiles: Profiles::new(&mut rng),
             own: None,
             view: PeerView::default(),

@@ -13,7 +13,7 @@ use super::super::routing::{MIDNIGHT_WINDOW_MS, RoutingKey, closest, neighbour_d
 use super::super::store::Origin;
 use super::super::view::PeerEntry;
 use super::{Action, Bounds, Engine, Source};
-use crate::base::{Now, Rng};
+use crate::base::{Ask, Now, Rng};
 use crate::wire::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, Hash, I2np, LookupKind, ReplyEncryption, RouterHash,
     StoreData, TunnelId,
@@ -74,7 +74,7 @@ impl Engine {
             self.on_found(now, store.key, from, &store);
             return;
         }
-        if !self.store_is_affordable(now, source) {
+        if !self.store_is_affordable(now, source, &store.key) {
             self.metrics.stores_refused_busy.inc();
             return;
         }
@@ -107,12 +107,17 @@ impl Engine {
         }
     }
 
-    fn store_is_affordable(&mut self, now: Now, source: Source) -> bool {
+    /// Within its sender's rate and that of all. What is known may always be renewed; what is new needs memory.
+    fn store_is_affordable(&mut self, now: Now, source: Source, key: &Hash) -> bool {
         let within = match source {
             Source::Direct(peer) => self.server.stores_per_peer.allow(now.mono, peer),
             Source::Exploratory | Source::Garlic => true,
         };
-        within && self.server.stores.take(now.mono)
+        let known = |engine: &Self| {
+            engine.routers.contains(&RouterHash::from(*key)) || engine.leases.get(now, key).is_some()
+        };
+        let room = |engine: &Self| engine.memory.budget().allows(Ask::Keeping);
+        within && self.server.stores.take(now.mono) && (known(self) || room(self))
     }
 
     /// Confirms that the store came. Directly if it did not name a tunnel; then only to where it came from.

@@ -130,6 +130,23 @@ fn t2_neighbours_that_are_counted() {
 }
 
 #[test]
+fn z3_tables_of_what_a_small_memory_holds() {
+    let tables = |memory_max, floodfill, lower: &dyn Fn(&mut RouterConfig)| {
+        let mut config = RouterConfig { memory_max, floodfill, ..config(|_| ()) };
+        lower(&mut config);
+        let netdb = netdb_config(&config, RouterHash([1; 32]));
+        (netdb.routers_max, netdb.lease_sets_max)
+    };
+    assert_eq!(tables(64, true, &|_| ()), (5_461, 8_192), "half and an eighth of 64 MiB");
+    assert_eq!(tables(64, false, &|_| ()), (5_461, 4_000));
+    assert_eq!(tables(256, false, &|_| ()), (6_000, 4_000), "the usual");
+    assert_eq!(tables(256, true, &|_| ()), (21_845, 16_000));
+    assert_eq!(tables(512, true, &|_| ()), (30_000, 16_000));
+    let set = |c: &mut RouterConfig| (c.limits.known_routers, c.limits.lease_sets) = (9_000, 9_000);
+    assert_eq!(tables(64, true, &set), (9_000, 9_000), "what is set is not doubted");
+}
+
+#[test]
 fn d6_searches_at_once() {
     let config = config(|b| b.netdb.searches = 4);
     let me = RouterHash([1; 32]);

@@ -112,7 +112,7 @@ fn z3_many_streams_together_keep_near_the_budget() {
         false
     });
     assert!(most > max / 2, "{most}");
-    assert!(most < max + max / 8, "{most} bytes, of {max}");
+    assert!(most < max - max / 8, "{most} bytes, of {max}: the others have their part");
     // All of them wake up and get everything.
     let ids: Vec<_> = w.sides[1].apps.keys().copied().collect();
     for id in ids {
