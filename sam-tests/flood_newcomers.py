@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """For flood.py: what a flood of bogus New Sessions at one destination does to honest newcomers (row G3 of the limits).
 
-Each newcomer is a fresh destination on another router that opens a stream and waits for the first byte back; it tries
-for ten seconds. Half of them go to the destination that is flooded, half to another one of the same router. An
-honest stream of the victim runs meanwhile, as fast as it can.
+Newcomers come at a steady rate, however long the ones before them take: a fresh destination on another router that opens
+a stream and waits for the first byte back, for ten seconds. Half of them go to the destination that is flooded, half
+to another one of the same router. An honest stream of the victim runs meanwhile, as fast as it can.
 """
 import time
 
@@ -12,47 +12,40 @@ from samclient import SamError, Session, Task
 
 RATES = [0, 500, 2500, 10000, 20000]
 RATES_QUICK = [0, 20000]
-# People at a time for each of the two destinations.
-PEOPLE = 8
+# Newcomers a second to each of the two destinations.
+ARRIVALS = 4
 PATIENCE = 10
 # What 95 % of them shall need at most.
 WANTED_S = 2
 
 
-def arrivals(side, destination, end):
-    """Newcomers one after the other: (seconds of each success, failures)."""
-    routers, times, failed = side.net.routers[1:-1], [], 0
-    n = 0
-    while time.monotonic() < end:
-        n += 1
-        router = routers[n % len(routers)]
+def newcomer(side, router, destination):
+    """Seconds until the first byte came back, `inf` if it did not, None if its own router has too many sessions."""
+    try:
+        person = Session(router.sam, HOPS, timeout=30)
+    except (SamError, OSError):
+        return None
+    with person:
         try:
-            with Session(router.sam, HOPS, timeout=30) as person:
-                try:
-                    times.append(call(person, destination, PATIENCE))
-                except (SamError, OSError):
-                    failed += 1
+            return call(person, destination, PATIENCE)
         except (SamError, OSError):
-            pass  # the newcomer's own router has too many sessions
-        time.sleep(0.3)
-    return times, failed
+            return float("inf")
 
 
-def crowd(side, destination, end):
-    """Several of them at once."""
-    tasks = []
-    for _ in range(PEOPLE):
-        tasks.append(Task(arrivals, side, destination, end))
-        time.sleep(0.1)
+def arrivals(side, destinations, seconds):
+    """They come one after the other; for each destination a list of those under way."""
+    routers, tasks, begin = side.net.routers[1:-1], [[] for _ in destinations], time.monotonic()
+    for n in range(int(seconds * ARRIVALS)):
+        time.sleep(max(0, begin + n / ARRIVALS - time.monotonic()))
+        for k, destination in enumerate(destinations):
+            router = routers[(n * len(destinations) + k) % len(routers)]
+            tasks[k].append(Task(newcomer, side, router, destination))
     return tasks
 
 
 def gather(tasks):
-    times, failed = [], 0
-    for task in tasks:
-        more, lost = task.result(120)
-        times, failed = times + more, failed + lost
-    return sorted(times + [float("inf")] * failed)
+    times = [task.result(60) for task in tasks]
+    return sorted(t for t in times if t is not None)
 
 
 def share_of(values, part):
@@ -69,16 +62,14 @@ def text(values):
 
 def measure(side, other, rate, seconds):
     """One phase: newcomers to both destinations, goodput and the victim's use of the processor."""
-    flood = Flooder(side, ["leases", f"--rate={rate}", "--attackers=2"], seconds + PATIENCE + 5) if rate else None
+    flood = Flooder(side, ["leases", f"--rate={rate}", "--attackers=2"], seconds + PATIENCE + 8) if rate else None
     try:
         if flood:
             flood.ready()
             flood.go()
             time.sleep(3)  # until the budget has found its place
         begin, before, cpu = time.monotonic(), side.meter.bytes(), side.victim.cpu_s()
-        end = begin + seconds
-        tasks = [crowd(side, session.destination, end) for session in (side.served, other)]
-        time.sleep(max(0, end - time.monotonic()))
+        tasks = arrivals(side, [session.destination for session in (side.served, other)], seconds)
         took = time.monotonic() - begin
         row = {"rate": rate, "goodput": (side.meter.bytes() - before) / 1048576 / took,
                "cpu": (side.victim.cpu_s() - cpu) / took}

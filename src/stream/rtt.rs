@@ -4,8 +4,6 @@
 use crate::base::Mono;
 use std::time::Duration;
 
-/// Before the first sample.
-const RTO_INITIAL: Duration = Duration::from_secs(3);
 const RTO_MIN: Duration = Duration::from_millis(300);
 const RTO_MAX: Duration = Duration::from_secs(10);
 /// Time is read once a turn, so that shorter samples say nothing.
@@ -81,8 +79,14 @@ impl Rtt {
     /// Retransmission timeout after `backoff` timeouts in a row.
     pub(crate) fn timeout(&self, backoff: u32) -> Duration {
         match self.smoothed {
-            // While a connection opens, repeats come at 3, 6 and 9 s: the wait is for tunnels, not for queues.
-            None => RTO_INITIAL * backoff.saturating_add(1).min(3),
+            // Nothing is known yet. Soon at first: that a packet which opens a connection was lost, or dropped by somebody who
+            // is flooded, is likelier than so long a round trip.
+            None => Duration::from_millis(match backoff {
+                0 => 1_500,
+                1 => 3_000,
+                2 => 6_000,
+                _ => 9_000,
+            }),
             Some(s) => {
                 let base = (s + self.variation * 4).clamp(RTO_MIN, RTO_MAX);
                 base.saturating_mul(1 << backoff.min(6)).min(RTO_MAX.max(base))

@@ -19,8 +19,8 @@ const MS: Duration = Duration::from_millis(1);
 #[test]
 fn timeouts_follow_the_round_trips_within_their_bounds() {
     let mut rtt = Rtt::default();
-    let syn: Vec<u64> = (0..5).map(|n| rtt.timeout(n).as_secs()).collect();
-    assert_eq!(syn, [3, 6, 9, 9, 9]);
+    let syn: Vec<u64> = (0..5).map(|n| rtt.timeout(n).as_millis() as u64).collect();
+    assert_eq!(syn, [1_500, 3_000, 6_000, 9_000, 9_000]);
     rtt.sample(Mono::from_secs(1), MS * 2);
     assert_eq!(rtt.timeout(0), MS * 300);
     assert_eq!(rtt.timeout(2), MS * 1200);
