@@ -54,17 +54,17 @@ fn g4_copies_are_opened_once() {
 }
 
 #[test]
-fn seventy_thousand_messages_cross_several_ratchet_steps_each_way() {
+fn many_messages_cross_ratchet_steps_each_way() {
     let mut w = World::connected(22);
     (w.jitter_ms, w.loss_percent) = (20, 2);
-    exchange(&mut w, 70_000);
+    exchange(&mut w, 36_000);
     assert!(w.nodes.iter().all(|n| n.errors.is_empty()));
     let got: usize = w.nodes.iter().map(|n| distinct(&n.received)).sum();
-    assert!(got + w.lost >= 140_000, "{got} came, {} were lost", w.lost);
+    assert!(got + w.lost >= 72_000, "{got} came, {} were lost", w.lost);
     for (node, other) in [(0, 1), (1, 0)] {
         let remote = w.remote(other);
         let stats = w.nodes[node].sessions.stats(w.now, &remote).unwrap();
-        assert!(stats.send_set.unwrap().0 >= 4, "{stats:?}");
+        assert!(stats.send_set.unwrap().0 >= 2, "{stats:?}");
         let m = w.nodes[node].sessions.metrics();
         assert_eq!((m.session_restarted.get(), m.next_key_dropped.get()), (0, 0));
         assert!(stats.tags < 3200 && stats.skipped_keys < 1100, "{stats:?}");

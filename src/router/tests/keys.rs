@@ -95,6 +95,43 @@ fn reader(secret: &[u8], key: Option<[u8; 32]>) -> SessionConfig {
     config
 }
 
+/// One destination of theirs, found by who may and by nobody else.
+async fn found_by_those_who_may(routers: &[Router], n: usize, (secret, access, key): Case) {
+    let sig_type = if n % 2 == 0 { SigType::Ed25519 } else { SigType::RedDsa };
+    let keys = routers[0].new_keys(sig_type).expect("keys");
+    let name = BlindedName::of(keys.destination(), !secret.is_empty(), key.is_some()).expect("a name");
+    let mut config = encrypted(keys, secret, access);
+    config.lease_set_options = vec![("_smtp._tcp".into(), "0 86400 25".into())];
+    let options = config.lease_set_options.clone();
+    let server = routers[0].session(config).await.expect("opens");
+    let client = routers[1].session(reader(secret, key)).await.expect("opens");
+    greet(&server, &client, Target::parse(&name.to_string()).expect("a name")).await;
+    // Known now, so the destination itself works too; and so does the way back, by what came with the streams.
+    greet(&server, &client, server.destination().clone()).await;
+    greet(&client, &server, client.destination().clone()).await;
+    // Under its hash it is not to be found.
+    let stranger = routers[2].session(reader(b"", None)).await.expect("opens");
+    let hidden = stranger.lookup(server.destination().hash()).await.expect_err("hidden");
+    assert_eq!(hidden.kind(), ErrorKind::LeaseSetNotFound, "{hidden}");
+    let by_name = stranger.lookup_blinded(&name).await;
+    if n == 0 {
+        assert_eq!(by_name.expect("open to everybody"), *server.destination());
+        let found = stranger.lease_set_options(server.destination().hash()).await;
+        assert_eq!(found.expect("read before"), options);
+    } else {
+        assert_eq!(by_name.expect_err("closed").kind(), ErrorKind::Denied);
+        let wrong = BlindedAccess {
+            secret: Zeroizing::new(if secret.is_empty() { vec![] } else { b"wrong".to_vec() }),
+            client_key: Some(Secret32::new([77; 32])),
+        };
+        let wrong = stranger.lookup_blinded_with(&name, wrong).await.expect_err("closed");
+        let expected = if secret.is_empty() { ErrorKind::Denied } else { ErrorKind::LeaseSetNotFound };
+        assert_eq!(wrong.kind(), expected, "{wrong}");
+    }
+    server.close().await;
+    client.close().await;
+}
+
 #[tokio::test]
 async fn encrypted_lease_sets_are_found_by_those_who_may() {
     let routers = ready(6).await;
@@ -105,41 +142,9 @@ async fn encrypted_lease_sets_are_found_by_those_who_may() {
         (b"", ClientAccess::Dh(vec![dh.public()]), Some([8; 32])),
         (b"word", ClientAccess::Psk(vec![Secret32::new([9; 32])]), Some([9; 32])),
     ];
-    for (n, (secret, access, key)) in cases.into_iter().enumerate() {
-        let sig_type = if n % 2 == 0 { SigType::Ed25519 } else { SigType::RedDsa };
-        let keys = routers[0].new_keys(sig_type).expect("keys");
-        let name = BlindedName::of(keys.destination(), !secret.is_empty(), key.is_some()).expect("a name");
-        let mut config = encrypted(keys, secret, access);
-        config.lease_set_options = vec![("_smtp._tcp".into(), "0 86400 25".into())];
-        let options = config.lease_set_options.clone();
-        let server = routers[0].session(config).await.expect("opens");
-        let client = routers[1].session(reader(secret, key)).await.expect("opens");
-        greet(&server, &client, Target::parse(&name.to_string()).expect("a name")).await;
-        // Known now, so the destination itself works too; and so does the way back, by what came with the streams.
-        greet(&server, &client, server.destination().clone()).await;
-        greet(&client, &server, client.destination().clone()).await;
-        // Under its hash it is not to be found.
-        let stranger = routers[2].session(reader(b"", None)).await.expect("opens");
-        let hidden = stranger.lookup(server.destination().hash()).await.expect_err("hidden");
-        assert_eq!(hidden.kind(), ErrorKind::LeaseSetNotFound, "{hidden}");
-        let by_name = stranger.lookup_blinded(&name).await;
-        if n == 0 {
-            assert_eq!(by_name.expect("open to everybody"), *server.destination());
-            let found = stranger.lease_set_options(server.destination().hash()).await;
-            assert_eq!(found.expect("read before"), options);
-        } else {
-            assert_eq!(by_name.expect_err("closed").kind(), ErrorKind::Denied);
-            let wrong = BlindedAccess {
-                secret: Zeroizing::new(if secret.is_empty() { vec![] } else { b"wrong".to_vec() }),
-                client_key: Some(Secret32::new([77; 32])),
-            };
-            let wrong = stranger.lookup_blinded_with(&name, wrong).await.expect_err("closed");
-            let expected = if secret.is_empty() { ErrorKind::Denied } else { ErrorKind::LeaseSetNotFound };
-            assert_eq!(wrong.kind(), expected, "{wrong}");
-        }
-        server.close().await;
-        client.close().await;
-    }
+    let [a, b, c, d] = cases;
+    let run = |n, case| Box::pin(found_by_those_who_may(&routers, n, case));
+    tokio::join!(run(0, a), run(1, b), run(2, c), run(3, d));
 }
 
 #[tokio::test]
@@ -162,7 +167,7 @@ async fn is_stored(asker: &Session, name: &BlindedName, wall_ms: u64) -> bool {
 #[tokio::test]
 async fn at_midnight_an_encrypted_lease_set_moves_to_the_key_of_the_new_day() {
     const MIDNIGHT_MS: u64 = 20_781 * 86_400_000;
-    let routers = network_at(5, Some(MIDNIGHT_MS - 8_000)).await;
+    let routers = network_at(5, Some(MIDNIGHT_MS - 6_000)).await;
     for router in &routers {
         router.ready_within(Stage::Tunnels, Duration::from_secs(20)).await.expect("tunnels");
     }

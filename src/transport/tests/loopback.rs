@@ -6,6 +6,7 @@ use crate::transport::{Class, CloseReason, DialError, TransportEvent};
 use crate::wire::ntcp2_block::TerminationReason;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Makes a test for each runtime.
 macro_rules! on_both_runtimes {
@@ -154,11 +155,14 @@ async fn a_new_router_info_is_sent_to_peers() {
 
 async fn garbage_gets_no_answer() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let b = Node::tcp(2).await;
+    let at = SocketAddr::new([127, 0, 0, 1].into(), 0);
+    let hasty =
+        |config: &mut crate::transport::TransportConfig| config.links.probe_time = Duration::from_secs(2);
+    let b = Node::start(2, at, Arc::new(crate::base::TcpNet), crate::base::Clock::system(), hasty).await;
     let mut socket = tokio::net::TcpStream::connect(b.at).await.unwrap();
     socket.write_all(&[0x16; 64]).await.unwrap();
     let mut answer = Vec::new();
-    // It ends after 1 to 10 seconds, by a reset.
+    // It ends after 1 to 10 seconds as a rule, by a reset. Here after 2 at most.
     let end = within(socket.read_to_end(&mut answer)).await;
     assert!(answer.is_empty());
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
@@ -205,7 +209,7 @@ async fn n1_silent_connections_do_not_keep_an_honest_peer_out() {
     };
     let mut a = Node::start(1, at(200, 0), net, crate::base::Clock::system(), from_its_address).await;
     a.dial(&b, vec![]);
-    tokio::time::timeout(std::time::Duration::from_secs(5), a.up(b.hash())).await.expect("linked in time");
+    tokio::time::timeout(Duration::from_secs(5), a.up(b.hash())).await.expect("linked in time");
     assert!(b.metrics.accept_evicted.get() >= 58 - 16);
     a.stop().await;
     b.stop().await;
