@@ -97,7 +97,7 @@ fn reader(secret: &[u8], key: Option<[u8; 32]>) -> SessionConfig {
 
 /// One destination of theirs, found by who may and by nobody else.
 async fn found_by_those_who_may(routers: &[Router], n: usize, (secret, access, key): Case) {
-    let sig_type = if n % 2 == 0 { SigType::Ed25519 } else { SigType::RedDsa };
+    let sig_type = if n.is_multiple_of(2) { SigType::Ed25519 } else { SigType::RedDsa };
     let keys = routers[0].new_keys(sig_type).expect("keys");
     let name = BlindedName::of(keys.destination(), !secret.is_empty(), key.is_some()).expect("a name");
     let mut config = encrypted(keys, secret, access);
