@@ -24,6 +24,8 @@ use super::content;
 
 /// How long an end may take to notice that its stream is dead: idle time, then a question without answers.
 pub(crate) const KNOWN_AFTER: Duration = Duration::from_secs(300);
+/// Most pieces of a talk that takes its time, unless its bytes need more.
+const PIECES_MAX: u64 = 32;
 /// Largest piece that is written at once.
 const PIECE: u64 = 16 * 1024;
 /// Mark, number, bytes up, bytes down, milliseconds for the bytes down.
@@ -210,7 +212,9 @@ impl Ledger {
         let key = |up: bool| self.world.seed() << 32 ^ (id as u64) << 1 ^ u64::from(up);
         let all_read = tokio::sync::Notify::new();
         let write = async {
-            let pieces = own.div_ceil(PIECE).max(if talk.over.is_zero() { 0 } else { 32 }).max(1);
+            // One in four seconds, and few: worlds are there to see what happens, not to be busy.
+            let spread = (talk.over.as_secs() / 4).min(PIECES_MAX);
+            let pieces = own.div_ceil(PIECE).max(spread).max(1);
             let (size, pause) = (own.div_ceil(pieces), talk.over / u32::try_from(pieces).expect("few"));
             let mut at = 0;
             while at < own {

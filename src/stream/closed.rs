@@ -21,6 +21,8 @@ pub(crate) struct Remains {
     pub(crate) ports: Ports,
     /// The last number acknowledged.
     pub(crate) through: u32,
+    /// The number of our close if nobody acknowledged it: whoever still asks did not get it.
+    pub(crate) close: Option<u32>,
     /// Whether the stream was reset, so that late packets get no ack.
     pub(crate) reset: bool,
 }

@@ -25,8 +25,9 @@ use std::time::Duration;
 /// Payload size of peers that announce none.
 pub(crate) const MTU_DEFAULT: u16 = 1730;
 const MTU_MIN: u16 = 512;
-/// Timeouts in a row that are enough once the peer has closed: i2pd forgets a stream that it closed.
-const RESENDS_AFTER_CLOSE: u32 = 4;
+/// Timeouts in a row that are enough once the peer has closed and has everything but our close: i2pd forgets a stream that
+/// it closed.
+const RESENDS_AFTER_CLOSE: u32 = 5;
 /// Bytes thrown away after our close before the peer is told.
 const DISCARD_MAX: u64 = 64 * 1024;
 /// A peer that still sends so long after all of ours arrived is told as well, however little it is.
@@ -123,6 +124,8 @@ pub(crate) struct Connection {
     pub(crate) linger: Duration,
     pub(crate) ended: Option<CloseReason>,
     /// The last snapshot of the living stream.
+    /// Number of our close if it was all that was not acknowledged at the end.
+    pub(crate) close_left: Option<u32>,
     pub(crate) ended_with: Option<StreamStats>,
     pub(crate) stats: StreamStats,
 }
@@ -188,6 +191,7 @@ impl Connection {
             linger: config.half_close_linger,
             ended: None,
             ended_with: None,
+            close_left: None,
             stats: StreamStats::default(),
         }
     }
@@ -240,6 +244,7 @@ impl Connection {
         self.phase = Phase::Dead;
         self.ended = Some(reason);
         self.ended_with = Some(self.snapshot());
+        self.close_left = self.send.unacked_close();
         self.send = SendBuffer::with_next(self.send.next());
         self.rto_at = None;
         self.probe_at = None;
@@ -461,7 +466,8 @@ impl Connection {
         self.backoff = self.backoff.saturating_add(1);
         self.stats.timeouts += 1;
         let peer_closed = self.recv.is_closed();
-        let enough = match peer_closed {
+        // One that has closed its half alone still wants what we have.
+        let enough = match peer_closed && self.send.only_close_left() {
             true => RESENDS_AFTER_CLOSE,
             false if self.close_acked || self.send.only_a_question_left() => self.bounds.questions,
             false => self.resends_max,

@@ -5,6 +5,7 @@
 //! checks before its signature is verified, and only a verified one may count against its sender or get an answer.
 
 use super::author::{PeerKey, syn_mark, wrap_packet, wrap_signed};
+use super::closed::Remains;
 use super::connection::{Connection, Phase};
 use super::peers;
 use super::types::{Event, OutPacket, PacketKind, PathHint, StreamId};
@@ -81,14 +82,7 @@ impl Table {
         let known = self.closed.get(packet.send_id).copied();
         if let Some(remains) = known.filter(|r| !r.reset) {
             if from.is_none_or(|f| f == remains.remote) {
-                let ack = StreamPacket {
-                    send_id: remains.remote_id,
-                    receive_id: packet.send_id,
-                    ack_through: remains.through,
-                    ..StreamPacket::default()
-                };
-                let bytes = wrap_packet(&ack, remains.ports);
-                self.reply(loose(remains.remote, bytes, PacketKind::Ack));
+                self.answer_for_what_is_over(now, &remains, packet.send_id);
             }
             return;
         }
@@ -97,6 +91,27 @@ impl Table {
             let next = packet.ack_through.saturating_add(1);
             self.send_reset(to, ports, packet, 0, next);
         }
+    }
+
+    /// Acknowledges all of a stream that is over, and says once more that we have closed it if that got lost.
+    fn answer_for_what_is_over(&mut self, now: Now, remains: &Remains, id: u32) {
+        let answer = StreamPacket {
+            send_id: remains.remote_id,
+            receive_id: id,
+            ack_through: remains.through,
+            ..StreamPacket::default()
+        };
+        // A signature costs more than what asks for it.
+        let entry = peers::entry(&mut self.peers, now.mono, remains.remote, &self.config);
+        let close = remains.close.filter(|_| entry.may_reset(now.mono));
+        let (bytes, kind) = match close {
+            Some(sequence) => {
+                let bytes = self.sign(StreamPacket { sequence, flags: CLOSE, ..answer });
+                (wrap_signed(&bytes, remains.ports), PacketKind::Close)
+            }
+            None => (wrap_packet(&answer, remains.ports), PacketKind::Ack),
+        };
+        self.reply(loose(remains.remote, bytes, kind));
     }
 
     /// Answers `packet` with a reset.

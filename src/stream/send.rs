@@ -135,6 +135,11 @@ impl SendBuffer {
         self.unacked == 1 && self.sent.back().is_some_and(|s| s.kind == SentKind::Close)
     }
 
+    /// Number of our close, while that is all that is not acknowledged.
+    pub(crate) fn unacked_close(&self) -> Option<u32> {
+        self.sent.back().filter(|_| self.only_close_left()).map(|s| s.sequence)
+    }
+
     /// Whether nothing but a question for the peer's life waits for an ack.
     pub(crate) fn only_a_question_left(&self) -> bool {
         self.unacked == 1

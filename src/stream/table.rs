@@ -462,6 +462,7 @@ impl Table {
                 remote_id: conn.remote_id,
                 ports: conn.ports,
                 through: conn.recv.in_order_through(),
+                close: conn.close_left,
                 reset: !graceful,
             };
             self.closed.insert(now, id, remains);

@@ -109,6 +109,43 @@ fn a_peer_that_waits_for_the_end_gets_it_after_the_linger() {
     assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
 }
 
+/// A path that is gone for a while costs a stream nothing, nor does it if one side has closed already.
+#[test]
+fn a_half_closed_stream_outlives_a_gap() {
+    let (mut w, id, other) = open(8, Path::clean(100));
+    w.app(0, id).outgoing = b"all there is".to_vec();
+    w.app(0, id).closes = Closes::HalfThenFull;
+    assert!(w.run(LONG, |w| w.sides[1].apps[&other].remote_closed));
+    w.app(1, other).outgoing = noise(8, 500_000);
+    w.app(1, other).closes = Closes::AfterPeer;
+    assert!(w.run(LONG, |w| w.sides[0].apps[&id].received.len() > 100_000));
+    w.cut = true;
+    w.run_for(Duration::from_secs(45));
+    w.cut = false;
+    assert!(w.run(LONG, |w| w.sides.iter().all(|s| s.table.is_empty())));
+    assert_eq!(w.app(0, id).received, noise(8, 500_000));
+    assert_eq!([w.app(0, id).closed, w.app(1, other).closed], [Some(CloseReason::Graceful); 2]);
+}
+
+/// A close that got lost each time is said once more to a peer that asks later.
+#[test]
+fn a_close_that_was_lost_is_repeated_for_who_asks() {
+    let (mut w, id, other) = open(9, Path::clean(100));
+    w.app(0, id).outgoing = b"all there is".to_vec();
+    w.app(0, id).closes = Closes::HalfThenFull;
+    assert!(w.run(LONG, |w| w.sides[1].apps[&other].remote_closed));
+    w.run_for(Duration::from_secs(2));
+    w.cut = true;
+    w.app(1, other).closes = Closes::AfterPeer;
+    assert!(w.run(Duration::from_secs(60), |w| w.sides[1].table.is_empty()));
+    assert_eq!(w.app(1, other).closed, Some(CloseReason::Graceful), "what it said has arrived");
+    assert_eq!(w.app(0, id).closed, None);
+    w.cut = false;
+    assert!(w.run(Duration::from_secs(60), |w| w.sides[0].apps[&id].closed.is_some()));
+    assert_eq!(w.app(0, id).closed, Some(CloseReason::Graceful));
+    assert!(!w.kinds.contains_key(&(1, "reset")));
+}
+
 /// Who has said everything and waits for the rest asks as well whether the other is still there.
 #[test]
 fn a_half_closed_stream_notices_that_its_peer_is_gone() {
