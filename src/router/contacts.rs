@@ -3,7 +3,8 @@
 //!
 //! RouterInfos come from strangers and grow old: of those that a router knows when it comes back after weeks, or that
 //! somebody floods it with, most may belong to nobody. Tunnels through them fail one by one, each after seconds. So
-//! while fewer than [`ENOUGH`] routers have taken a call of ours lately, others are dialled side by side, at random.
+//! while fewer than [`ENOUGH`] routers have taken a call of ours lately, others are dialled side by side, at random. Not of
+//! fewer than [`CROWD`]: among these, tunnels find those who are there by themselves.
 //! Only calls of ours count: who calls us chooses to. Owned by control. Requirement D3, K9.
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use crate::wire::RouterHash;
 
 /// So many routers are enough to build tunnels through.
 const ENOUGH: usize = 8;
+/// In a table of fewer routers nobody is dialled for this.
+const CROWD: usize = 32;
 /// How long a router that took a call counts, and how long one that was dialled is not dialled again for this.
 const LATELY: Duration = Duration::from_secs(900);
 /// Longest wait for the outcome of a dial.
@@ -78,7 +81,7 @@ impl Contacts {
         let mono = now.mono;
         self.forget(mono, view);
         self.next = mono.after(if view.is_empty() { PAUSE } else { IDLE });
-        if cut_off && self.reached {
+        if view.len() < CROWD || cut_off && self.reached {
             return Vec::new();
         }
         let count = |kind| self.dialled.values().filter(|(_, dial)| *dial == kind).count();

@@ -101,12 +101,13 @@ fn who_is_cut_off_from_routers_that_it_reached_does_not_blame_others() {
 #[test]
 fn routers_with_links_or_failures_are_left_alone() {
     let mut rng = Rng::from_seed(4);
-    let some = routers(&mut rng, 6);
+    let some = routers(&mut rng, CROWD);
     let of = |n: usize| some[n].entry.hash;
     let seen = view(&some, |n, entry| match n {
         0 => entry.connected = true,
         1 => entry.standing.unreachable_until_ms = WALL_MS + 60_000,
-        _ => {}
+        2..6 => {}
+        _ => entry.connected = true,
     });
     let mut contacts = contacts();
     fail(&mut contacts, 0, &[of(2)]);
@@ -117,6 +118,16 @@ fn routers_with_links_or_failures_are_left_alone() {
     assert_eq!(dialled, expected);
     let again = LATELY.as_secs() + 1;
     assert_eq!(contacts.look(at(again), &seen, false).len(), 5, "in time, everybody has another chance");
+}
+
+#[test]
+fn among_few_nobody_is_dialled() {
+    let mut rng = Rng::from_seed(9);
+    let some = routers(&mut rng, CROWD);
+    let few = view(&some[1..], |_, _| {});
+    let mut contacts = contacts();
+    assert_eq!(contacts.look(at(0), &few, false), []);
+    assert_eq!(contacts.look(at(6), &view(&some, |_, _| {}), false).len(), ENOUGH);
 }
 
 #[test]
