@@ -171,10 +171,12 @@ impl Stage {
     }
 }
 
-/// Tasks of a router that are not links.
+/// Tasks of a router that are neither links nor about to become some.
 fn settled_tasks(router: &Router) -> usize {
-    let links = router.counters().iter().find(|(r, n, _)| *r == "transport" && *n == "sessions").map(|c| c.2);
-    router.tasks().saturating_sub(usize::try_from(links.unwrap_or(0)).expect("few"))
+    let counters = router.counters();
+    let of =
+        |name| counters.iter().filter(|(r, n, _)| *r == "transport" && *n == name).map(|c| c.2).sum::<u64>();
+    router.tasks().saturating_sub(usize::try_from(of("sessions") + of("dials")).expect("few"))
 }
 
 /// Plays a scenario in a network of its own, checks everything, and answers a line of figures.

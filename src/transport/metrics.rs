@@ -6,6 +6,8 @@ crate::metrics! {
     pub struct TransportMetrics {
         /// Open sessions now.
         sessions: Counter,
+        /// Dials under way now.
+        dials: Counter,
         /// Inbound sessions ever established.
         inbound_up: Counter,
         /// Outbound sessions ever established.

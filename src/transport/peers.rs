@@ -200,6 +200,10 @@ impl Peers {
         self.actions.push_back(Action::Event(event));
     }
 
+    fn count_dials(&self) {
+        self.metrics.dials.set(self.dials.len() as u64);
+    }
+
     fn count(&mut self, up: usize) {
         self.up = up;
         self.metrics.sessions.set(up as u64);
@@ -277,6 +281,7 @@ impl Peers {
                 sender.push(now, messages, class);
                 self.links.insert(peer, Link::Dialling { conn, sender });
                 self.dials.insert(conn, peer);
+                self.count_dials();
                 self.actions.push_back(Action::Connect { conn, to, keys });
             }
             Err(reason) => {
@@ -324,6 +329,7 @@ impl Peers {
     pub(crate) fn established(&mut self, now: Now, new: Arrival) {
         self.pending.remove(&new.conn);
         self.dials.remove(&new.conn);
+        self.count_dials();
         if self.stopping {
             return self.refuse(new.conn, TerminationReason::Shutdown);
         }
@@ -410,6 +416,7 @@ impl Peers {
             self.metrics.inbound_failed.inc();
         }
         if let Some(peer) = self.dials.remove(&conn) {
+            self.count_dials();
             self.dial_failed(now, conn, peer, end);
         }
         if let Some(peer) = self.conns.remove(&conn) {

@@ -256,6 +256,7 @@ fn dials_are_refused_to_ourselves_to_the_banned_and_when_too_many() {
     dial(&mut peers, after(11), &public(2));
     dial(&mut peers, after(11), &public(3));
     assert_eq!(dial_error(&mut peers, after(11), &public(4)), DialError::Full);
+    assert_eq!(peers.metrics.dials.get(), 2);
     // Another message to a router that is being dialled waits with the first.
     peers.dial(after(11), &public(3), vec![message()], Class::Own);
     assert!(actions(&mut peers).is_empty());
@@ -277,6 +278,7 @@ fn an_inbound_session_takes_over_from_a_dial_with_its_messages() {
     assert_eq!(taken.len(), 1);
     peers.closed(now(), dialled, End::Failed(DialError::ShuttingDown));
     assert!(events(actions(&mut peers)).is_empty(), "the dial that gave way is no failure");
+    assert_eq!(peers.metrics.dials.get(), 0);
 }
 
 #[test]
