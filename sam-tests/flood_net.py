@@ -35,19 +35,18 @@ class Victim(testnet.Ours):
         return [w for w in super().command() if w != "--test-network"] + ["--config", str(config)]
 
 
-class Meter:
-    """A stream that always has something to send, by processes of its own."""
+class Busy:
+    """A stream that always has something to send: one process writes, another one reads."""
 
-    def __init__(self, near, far):
-        self.near, self.far, _ = self.ends = pair(near, far, patience=300)
-        self.counts = mmap.mmap(-1, bench_many.COUNT.size)
-        self.workers = [bench_many.FORK.Process(target=bench_many._pour, args=([self.near.socket],), daemon=True),
-                        bench_many.FORK.Process(target=bench_many._drain, args=([self.far.socket], self.counts), daemon=True)]
+    def __init__(self, near, far, patience=300):
+        self.near, self.far, _ = self.ends = pair(near, far, patience)
+        self.workers = []
+
+    def work(self, *jobs):
+        """Begins them: each a function and its arguments."""
+        self.workers = [bench_many.FORK.Process(target=job, args=args, daemon=True) for job, *args in jobs]
         for worker in self.workers:
             worker.start()
-
-    def bytes(self):
-        return bench_many.COUNT.unpack_from(self.counts, 0)[0]
 
     def close(self):
         for worker in self.workers:
@@ -55,6 +54,18 @@ class Meter:
             worker.join()
         self.near.close()
         self.far.close()
+
+
+class Meter(Busy):
+    """One whose bytes are counted."""
+
+    def __init__(self, near, far):
+        super().__init__(near, far)
+        self.counts = mmap.mmap(-1, bench_many.COUNT.size)
+        self.work((bench_many._pour, [self.near.socket]), (bench_many._drain, [self.far.socket], self.counts))
+
+    def bytes(self):
+        return bench_many.COUNT.unpack_from(self.counts, 0)[0]
 
 
 class Greeter:

@@ -15,9 +15,8 @@ import struct
 import time
 
 import testnet
-from bench_many import FORK
-from flood_net import HOPS, Flooder, Victim, call
-from samclient import Sam, SamError, Session, Task, pair
+from flood_net import HOPS, Busy, Flooder, Victim, call
+from samclient import Sam, SamError, Session, Task
 from testnet import until
 
 SECONDS = 120
@@ -157,26 +156,16 @@ def _check(sock, pattern, figures):
         n += 1
 
 
-class Checked:
-    """A stream that always has something to send, of which every byte is compared."""
+class Checked(Busy):
+    """One of which every byte is compared."""
 
     def __init__(self, near, far):
-        self.near, self.far, _ = pair(near, far, patience=120)
+        super().__init__(near, far, patience=120)
         pattern, self.figures = os.urandom(BLOCK - 8), mmap.mmap(-1, FIGURES.size)
-        self.workers = [FORK.Process(target=_pour, args=(self.near.socket, pattern), daemon=True),
-                        FORK.Process(target=_check, args=(self.far.socket, pattern, self.figures), daemon=True)]
-        for worker in self.workers:
-            worker.start()
+        self.work((_pour, self.near.socket, pattern), (_check, self.far.socket, pattern, self.figures))
 
     def read(self):
         return FIGURES.unpack_from(self.figures, 0)
-
-    def close(self):
-        for worker in self.workers:
-            worker.kill()
-            worker.join()
-        self.near.close()
-        self.far.close()
 
 
 class Hogs:
@@ -227,7 +216,7 @@ class Person:
 
 
 def watch(side, stream, person, seconds):
-    """Looks at everything for so long: (RSS most, bytes of each window, seconds without HELP STATUS, complaints)."""
+    """Looks at everything for so long: (RSS most, bytes of each window, complaints)."""
     begun, window = time.monotonic(), min(WINDOW_S, seconds / 2)
     most, windows, bad = 0.0, [], []
     last, window_end, ask_at = stream.read()[0], begun + window, begun
