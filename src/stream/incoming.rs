@@ -102,8 +102,9 @@ impl Table {
             ..StreamPacket::default()
         };
         // A signature costs more than what asks for it.
-        let entry = peers::entry(&mut self.peers, now.mono, remains.remote, &self.config);
-        let close = remains.close.filter(|_| entry.may_reset(now.mono));
+        let close = remains.close.filter(|_| {
+            peers::entry(&mut self.peers, now.mono, remains.remote, &self.config).may_reset(now.mono)
+        });
         let (bytes, kind) = match close {
             Some(sequence) => {
                 let bytes = self.sign(StreamPacket { sequence, flags: CLOSE, ..answer });

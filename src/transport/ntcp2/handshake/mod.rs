@@ -44,9 +44,10 @@ use std::net::IpAddr;
 const MESSAGE1_BYTES: usize = 64;
 /// Part 1 of message 3: static key and tag.
 const PART1_BYTES: usize = 48;
-/// Sizes of message 3 part 2 that are taken: less cannot hold a RouterInfo, more is no honest one.
+/// Least size of message 3 part 2 that is taken: less cannot hold a RouterInfo. The largest is [`LinkLimits::message3`].
 const PART2_MIN: usize = 200;
-const PART2_MAX: usize = 6_144;
+/// Largest that we send.
+const PART2_MAX: usize = LinkLimits::USUAL.message3;
 /// Padding that we send: older peers close above 223, and Java sends as much.
 const PADDING_SENT_MAX: u64 = 63;
 /// The protocol version in message 1.
