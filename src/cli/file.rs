@@ -295,12 +295,14 @@ fn limit_entries() -> Vec<Entry> {
         entry(
             "known-routers-max",
             c.known_routers,
-            "Other routers that are remembered, about 6 KB each; 0: 6000, as floodfill 30000.",
+            "Other routers that are remembered, about 6 KB each; 0: 6000, as floodfill 30000, but no more than half of\n\
+             memory-max holds.",
         ),
         entry(
             "lease-sets-max",
             c.lease_sets,
-            "Lease sets kept for others as floodfill, about 1 KB each; 0: 16000.",
+            "Lease sets kept for others as floodfill, about 1 KB each; 0: 16000, but no more than an eighth of memory-max\n\
+             holds.",
         ),
         entry(
             "lookups-per-second",

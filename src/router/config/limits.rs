@@ -20,7 +20,7 @@ pub struct NetworkLimits {
     /// Tunnel build requests of others a second, with bursts of two and a half times as many; up to five times as many
     /// while the processor keeps up. Default 200.
     pub build_requests_per_second: u32,
-    /// Other routers that are remembered. 0 (default): 6,000, as floodfill 30,000.
+    /// Other routers that are remembered. 0 (default): 6,000, as floodfill 30,000, in half of the memory at most.
     pub known_routers: usize,
     /// Lease sets kept for others as floodfill. 0 (default): 16,000.
     pub lease_sets: usize,
